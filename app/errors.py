@@ -1,0 +1,102 @@
+"""What can go wrong, and what the caller is told.
+
+Each class maps to one problem document (RFC 9457): `status`, `code` and `title` stand on the class, `detail` on the instance.
+The subjects add their own leaves beside their use:
+
+    StockTrackerError                 500  internal_error
+    ├── InvalidInput                  422  validation_failed           names the fields
+    ├── Unauthenticated               401  not_authenticated
+    │   ├── InvalidCredentials        401  invalid_credentials         app.auth.service
+    │   ├── RefreshTokenInvalid …     401  refresh_token_…             app.auth.sessions
+    ├── Forbidden                     403  forbidden
+    ├── NotFound                      404  not_found                   also: it belongs to another tenant
+    ├── Conflict                      409  conflict
+    │   └── EmailTaken                409  email_taken                 app.auth.service
+    ├── Unavailable                   503  unavailable
+    ├── MarketplaceError              502  marketplace_error           app.marketplaces.errors: the whole tree
+    ├── CredentialsMissing            409  credentials_missing         app.credentials.store
+    ├── CredentialsUnreadable         500  credentials_unreadable      app.vault
+    └── StartRefused                                                   the process can't start: one line, exit code 2
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class StockTrackerError(Exception):
+    """The root of our errors. `detail` is a sentence for the caller; it never holds a secret, SQL or another tenant's id."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One wrong field: `field` is a path such as `sizes[0].name`, or empty for the whole body."""
+
+    field: str
+    message: str
+
+
+class InvalidInput(StockTrackerError):
+    """The request was understood and is wrong."""
+
+    status = 422
+    code = "validation_failed"
+    title = "Invalid input"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class Unauthenticated(StockTrackerError):
+    """No valid token came with the request."""
+
+    status = 401
+    code = "not_authenticated"
+    title = "Not authenticated"
+
+
+class Forbidden(StockTrackerError):
+    """The caller is known and may not do this."""
+
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
+
+
+class NotFound(StockTrackerError):
+    """There is no such thing, or it belongs to another tenant: the two look the same."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(StockTrackerError):
+    """The request is fine and the present state is against it."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class Unavailable(StockTrackerError):
+    """Something that we depend on does not answer; the same request may succeed later."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class StartRefused(StockTrackerError):
+    """The process can't start as it is configured. The command prints `detail` as one line and exits with code 2."""
+
+    code = "start_refused"
+    title = "Start refused"
