@@ -1,0 +1,38 @@
+"""What is known of the keys that a seller entrusted to us. The keys themselves are sealed in the tenant's row."""
+
+from enum import StrEnum
+
+from piccolo.columns import UUID, Array, Boolean, ForeignKey, Timestamptz, Varchar
+from piccolo.constraints import Unique
+from piccolo.table import Table
+
+from app.marketplaces.contract import CredentialStatus
+from app.tenants.tables import Tenant
+
+
+class Provider(StrEnum):
+    """Whom a credential is for."""
+
+    WILDBERRIES = "wildberries"
+    OZON = "ozon"
+    GOOGLE = "google"
+
+
+class Credential(Table, tablename="credentials"):
+    """The answer to "what may this key do?", as last asked."""
+
+    id = UUID(primary_key=True, default=None)
+    tenant = ForeignKey(Tenant, null=False, default=None, db_column_name="tenant_id")
+    provider = Varchar(length=20, default=None, choices=Provider)
+    status = Varchar(length=20, default=None, choices=CredentialStatus)
+    masked = Varchar(length=20, default=None, help_text="A form that the seller recognises: eyJ…9fQ2.")
+    seller_id = Varchar(length=64, default=None, null=True, help_text="The account at the marketplace, to notice one shop in two tenants.")
+    token_type = Varchar(length=20, default=None, null=True)
+    scopes = Array(base_column=Varchar(length=20), default=list, help_text="Stages that the key allows.")
+    missing_scopes = Array(base_column=Varchar(length=20), default=list)
+    read_only = Boolean(default=None, null=True)
+    expires_at = Timestamptz(default=None, null=True)
+    verified_at = Timestamptz(default=None, null=True, help_text="When the marketplace last answered for it; null: never.")
+    updated_at = Timestamptz(default=None, help_text="When the key was stored.")
+
+    credentials_one_per_provider = Unique([tenant, provider])

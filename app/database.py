@@ -1,0 +1,168 @@
+"""The pool, and the two doors to data.
+
+Each table with tenant data has forced row level security. `tenant_scope(tenant_id)` shows the rows of one tenant; `system_scope()` shows all,
+for the scheduler, the dispatcher, sign-in and operators' commands; outside a door no row is visible.
+
+A door is a transaction on one connection: it commits at its end and rolls back on an error, queries inside it take turns (no `gather`), and no
+call to the outside waits in it. It gives the asyncpg connection, for the SQL that matters; Piccolo queries inside it use the same connection.
+Inside a door use `SAVEPOINT` and not `connection.transaction()`: asyncpg doesn't know about our `BEGIN`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+
+from app.errors import StartRefused, Unavailable
+from app.secret import Secret
+
+Connection = PoolConnectionProxy
+
+ACQUIRE_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Door(PostgresTransaction):
+    """A transaction that begins with its scope, in one message.
+
+    Instead of Piccolo's own transaction, which keeps the connection for ever when a COMMIT fails.
+    """
+
+    def __init__(self, engine: "Database", setting: str) -> None:
+        super().__init__(engine, allow_nested=False)
+        self._engine = engine
+        self._begin = f"BEGIN; SET LOCAL {setting}"
+
+    async def __aenter__(self) -> "Door":
+        self.connection = await self._engine.acquire()
+        try:
+            await self.connection.execute(self._begin)
+        except BaseException:
+            await self._give_up()
+            raise
+        self._engine.current_transaction.set(self)
+        return self
+
+    async def __aexit__(
+        self, exception_type: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._engine.current_transaction.set(None)
+        if exception is not None:
+            try:
+                await self.connection.execute("ROLLBACK")
+            except BaseException:
+                await self._give_up()
+                if isinstance(exception, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
+                    raise Unavailable("The database went away.") from exception
+                raise exception from None
+            await self._engine.release(self.connection)
+            return False
+        try:
+            outcome = await self.connection.execute("COMMIT")
+        except BaseException:
+            await self._give_up()
+            raise
+        await self._engine.release(self.connection)
+        if outcome != "COMMIT":
+            raise RuntimeError("A statement had failed and its error was caught, so the transaction could only be rolled back.")
+        return False
+
+    async def _give_up(self) -> None:
+        """The connection's state is unknown: close it, so that the pool makes a new one."""
+        self.connection.terminate()
+        await self._engine.release(self.connection)
+
+
+class Database(PostgresEngine):
+    """The one engine of the process. It connects in `open()`, not when it is made, so importing it does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(config={}, extensions=())
+
+    async def check_version(self) -> None:
+        """Piccolo would connect here, at import."""
+
+    async def prep_database(self) -> None:
+        """Likewise: we need no extension."""
+
+    def configure(self, url: Secret) -> None:
+        """Say where the database is, for commands that open single connections."""
+        self.config = {"dsn": url.reveal(), "timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "stock-tracker"}}
+
+    async def open(self, url: Secret, *, pool_size: int, production: bool) -> None:
+        """Connect, and refuse a role that the walls between tenants don't hold.
+
+        Raises:
+            StartRefused: no connection, or, in production, a role that bypasses row level security.
+        """
+        self.configure(url)
+        try:
+            await self.start_connection_pool(min_size=1, max_size=pool_size, reset=_keep_session)
+            async with self._pool().acquire() as connection:
+                bypasses = await connection.fetchval("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            # asyncpg's message may repeat the URL's parts, but never the password.
+            raise StartRefused(f"DATABASE_URL: can't connect to the database: {str(error) or type(error).__name__}") from error
+        if bypasses and production:
+            await self.close()
+            raise StartRefused(
+                "DATABASE_URL: this role is a superuser or has BYPASSRLS, so the walls between tenants would not hold; "
+                "use an ordinary role that owns the database (CREATE ROLE stock_tracker LOGIN; ALTER DATABASE … OWNER TO stock_tracker)."
+            )
+        if bypasses:
+            log.warning("database.role_bypasses_row_level_security", advice="use an ordinary role, production will refuse this one")
+
+    async def close(self) -> None:
+        if self.pool is not None:
+            await self.close_connection_pool()
+
+    async def acquire(self) -> Connection:
+        """A connection of the pool.
+
+        Raises:
+            Unavailable: the database can't be reached, or none became free in time.
+        """
+        try:
+            return await self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+            raise Unavailable("The database does not answer.") from error
+
+    async def release(self, connection: Connection) -> None:
+        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
+            await self._pool().release(connection)
+
+    def _pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        if self.pool is None:
+            raise RuntimeError("The database is not open.")
+        return self.pool
+
+
+async def _keep_session(_: Any) -> None:
+    """No reset when a connection goes back: everything we set ends with its transaction, and a reset costs a round trip."""
+    await asyncio.sleep(0)
+
+
+database = Database()
+
+
+@asynccontextmanager
+async def tenant_scope(tenant_id: UUID) -> AsyncIterator[Connection]:
+    """A transaction that sees and writes the rows of one tenant only."""
+    async with Door(database, f"app.tenant_id = '{UUID(str(tenant_id))}'") as door:
+        yield door.connection
+
+
+@asynccontextmanager
+async def system_scope() -> AsyncIterator[Connection]:
+    """A transaction that sees all tenants. Few may use it: the list is in tests/security/test_doors.py."""
+    async with Door(database, "app.scope = 'system'") as door:
+        yield door.connection
