@@ -11,10 +11,10 @@ The subjects add their own leaves beside their use:
     ├── Forbidden                     403  forbidden
     ├── NotFound                      404  not_found                   also: it belongs to another tenant
     ├── Conflict                      409  conflict
-    │   └── EmailTaken                409  email_taken                 app.auth.service
+    │   ├── EmailTaken                409  email_taken                 app.auth.service
+    │   └── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
     ├── Unavailable                   503  unavailable
     ├── MarketplaceError              502  marketplace_error           app.marketplaces.errors: the whole tree
-    ├── CredentialsMissing            409  credentials_missing         app.credentials.store
     ├── CredentialsUnreadable         500  credentials_unreadable      app.vault
     └── StartRefused                                                   the process can't start: one line, exit code 2
 """
@@ -85,6 +85,13 @@ class Conflict(StockTrackerError):
     status = 409
     code = "conflict"
     title = "Conflict"
+
+
+class CredentialsMissing(Conflict):
+    """The tenant has no key for this marketplace; the seller gives one first."""
+
+    code = "credentials_missing"
+    title = "Credentials missing"
 
 
 class Unavailable(StockTrackerError):

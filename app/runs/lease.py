@@ -1,0 +1,144 @@
+"""Who carries out a run: claim, heartbeat, fencing, giving back.
+
+A claim raises the run's `attempt`. Whoever writes for the run does it in a transaction that begins with `Lease.hold`, which locks the run's row and
+checks that number: a worker that was paused past its lease finds another number there and can't write any more. The database's clock decides.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from app.database import Connection, system_scope, tenant_scope
+from app.marketplaces.contract import Marketplace
+from app.runs.schemas import ErrorOut, StageReport
+from app.runs.tables import RunStatus, Stage, Trigger
+
+LEASE = timedelta(seconds=60)
+HEARTBEAT_S = 20.0
+MOST_CRASHES = 3
+
+_stages = msgspec.json.Decoder(list[StageReport])
+
+CLAIMED = "id, tenant_id, marketplace, trigger, scopes, \"full\", attempt, crashes, stages, queued_at, extract(epoch FROM now() - started_at) AS age_s"
+
+CLAIM = f"""
+    UPDATE sync_runs
+       SET status = 'running', attempt = attempt + 1, lease_until = now() + $1, worker = $2, started_at = coalesce(started_at, now())
+     WHERE id = (
+           SELECT id FROM sync_runs
+            WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3)
+            ORDER BY priority, not_before
+              FOR UPDATE SKIP LOCKED
+            LIMIT 1)
+ RETURNING {CLAIMED}
+"""
+
+HOLD = """
+    UPDATE sync_runs
+       SET lease_until = now() + $3, stages = $4, stage = $5, done = $6, total = $7
+     WHERE id = $1 AND attempt = $2 AND status = 'running'
+ RETURNING cancel_requested
+"""
+
+HEARTBEAT = "UPDATE sync_runs SET lease_until = now() + $3 WHERE id = $1 AND attempt = $2 AND status = 'running'"
+
+PUT_BACK = """
+    UPDATE sync_runs
+       SET status = 'queued', lease_until = NULL, worker = NULL, stages = $3, not_before = now() + $4, rung_at = NULL
+     WHERE id = $1 AND attempt = $2 AND status = 'running'
+"""
+
+FINISH = """
+    UPDATE sync_runs
+       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, error_code = $5, error_detail = $6, finished_at = now()
+     WHERE id = $1 AND attempt = $2 AND status = 'running'
+ RETURNING extract(epoch FROM now() - started_at)
+"""
+
+
+class LeaseLost(Exception):
+    """Another worker has the run now, or it is finished. Stop without writing anything."""
+
+
+class CancelRequested(Exception):
+    """Somebody asked to cancel the run."""
+
+
+class Lease:
+    """A worker's hold on a run, and the run's facts as they were claimed.
+
+    `stages` are the reports of all its stages; what an earlier worker did is in them, so that counts survive a crash.
+    """
+
+    def __init__(self, row: asyncpg.Record, lease: timedelta = LEASE) -> None:
+        self.run_id: UUID = row["id"]
+        self.tenant_id: UUID = row["tenant_id"]
+        self.marketplace = Marketplace(row["marketplace"])
+        self.trigger = Trigger(row["trigger"])
+        self.full: bool = row["full"]
+        self.attempt: int = row["attempt"]
+        self.crashes: int = row["crashes"]
+        self.length = lease
+        done = {report.name: report for report in _stages.decode(row["stages"])}
+        self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
+
+    async def hold(self, connection: Connection, stage: StageReport, *, total: int | None = None) -> None:
+        """Begin a transaction that writes for the run: prove the lease, renew it, and say how far the stage is.
+
+        Raises:
+            LeaseLost: roll back and stop.
+            CancelRequested: roll back and finish the run as cancelled.
+        """
+        cancel = await connection.fetchval(
+            HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total
+        )
+        if cancel is None:
+            raise LeaseLost
+        if cancel:
+            raise CancelRequested
+
+    async def renew(self) -> None:
+        """The heartbeat.
+
+        Raises:
+            LeaseLost: stop.
+        """
+        async with tenant_scope(self.tenant_id) as connection:
+            if await connection.execute(HEARTBEAT, self.run_id, self.attempt, self.length) == "UPDATE 0":
+                raise LeaseLost
+
+    async def put_back(self, delay: timedelta = timedelta()) -> None:
+        """Give the run back to the queue as it stands, due after `delay`.
+
+        Raises:
+            LeaseLost: it is not ours to give.
+        """
+        async with tenant_scope(self.tenant_id) as connection:
+            if await connection.execute(PUT_BACK, self.run_id, self.attempt, self._reports(), delay) == "UPDATE 0":
+                raise LeaseLost
+
+    async def finish(self, connection: Connection, status: RunStatus, error: ErrorOut | None = None) -> float:
+        """End the run, in the transaction that also records its event. Gives the seconds since it was first started.
+
+        Raises:
+            LeaseLost: roll back; whoever has the lease finishes it.
+        """
+        detail = error.detail[:500] if error else None
+        seconds = await connection.fetchval(
+            FINISH, self.run_id, self.attempt, status, self._reports(), error.code if error else None, detail
+        )
+        if seconds is None:
+            raise LeaseLost
+        return float(seconds)
+
+    def _reports(self) -> str:
+        return msgspec.json.encode(self.stages).decode()
+
+
+async def claim(worker: str, run_id: UUID | None = None) -> Lease | None:
+    """The most urgent run that is due, or that very run if it waits; None where there is nothing to do."""
+    async with system_scope() as connection:
+        row = await connection.fetchrow(CLAIM, LEASE, worker, run_id)
+    return Lease(row) if row else None

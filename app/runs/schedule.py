@@ -1,0 +1,65 @@
+"""Who is due. Any number of schedulers may call this at once; none is special."""
+
+from uuid import UUID
+
+from app.database import Connection, system_scope
+from app.ids import new_id
+from app.runs.service import PRIORITY, STAGES
+from app.runs.tables import Trigger
+
+BATCH = 500
+
+# The next moment of the tenant's own rhythm: its interval, shifted by a hash of its id, so that tenants do not fall on one second. However long
+# the service was down, the next turn is one, not one for each that was missed.
+NEXT_TURN = """
+    to_timestamp(
+        (floor((extract(epoch FROM now()) - mod(abs(hashtext(id::text)), sync_interval_minutes * 60)) / (sync_interval_minutes * 60)) + 1)
+        * sync_interval_minutes * 60 + mod(abs(hashtext(id::text)), sync_interval_minutes * 60))
+"""
+
+DUE = f"""
+    WITH due AS (
+        SELECT id FROM tenants
+         WHERE sync_enabled AND next_sync_at <= now()
+         ORDER BY next_sync_at LIMIT $1
+           FOR UPDATE SKIP LOCKED)
+    UPDATE tenants SET next_sync_at = {NEXT_TURN}
+      FROM due WHERE tenants.id = due.id
+ RETURNING tenants.id, wb_credentials_encrypted IS NOT NULL AS wildberries, ozon_credentials_encrypted IS NOT NULL AS ozon
+""".replace("hashtext(id::text)", "hashtext(tenants.id::text)")
+
+PLAN = f"UPDATE tenants SET next_sync_at = {NEXT_TURN} WHERE id = $1"
+
+QUEUE = """
+    INSERT INTO sync_runs
+           (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at,
+            attempt, crashes, cancel_requested, stages, done)
+    SELECT id, tenant_id, $3, $4, $5, false, 'queued', $6, now(), now(), 0, 0, false, '[]', 0
+      FROM unnest($1::uuid[], $2::uuid[]) AS due (id, tenant_id)
+        ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running') DO NOTHING
+"""
+
+
+async def queue_due_tenants() -> int:
+    """Queue a run for each account of the tenants whose time has come, at most `BATCH` of them. Gives how many tenants were due."""
+    async with system_scope() as connection:
+        rows = await connection.fetch(DUE, BATCH)
+        for marketplace, stages in STAGES.items():
+            tenants: list[UUID] = [row["id"] for row in rows if row[marketplace.value]]
+            if tenants:
+                await connection.execute(
+                    QUEUE, [new_id() for _ in tenants], tenants, marketplace, Trigger.SCHEDULE, list(stages), PRIORITY[Trigger.SCHEDULE]
+                )
+    return len(rows)
+
+
+async def plan_next_sync(connection: Connection, tenant_id: UUID) -> None:
+    """Give the tenant its next turn, in the caller's transaction: after a first key, or a new interval."""
+    await connection.execute(PLAN, tenant_id)
+
+
+async def pause_schedule(connection: Connection, tenant_id: UUID) -> None:
+    """No more turns until a key is accepted again: a dead key is not hammered on."""
+    await connection.execute("UPDATE tenants SET next_sync_at = NULL WHERE id = $1", tenant_id)
+
+

@@ -1,0 +1,150 @@
+"""Asking for runs, and looking at them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from app.api.pagination import PageOut, decode_cursor, encode_cursor
+from app.database import Connection, tenant_scope
+from app.errors import CredentialsMissing, NotFound
+from app.ids import new_id
+from app.jobs import enqueue
+from app.marketplaces.contract import Marketplace
+from app.runs.jobs import WakeWorker
+from app.runs.schemas import ErrorOut, Progress, RunOut, StageReport
+from app.runs.tables import RunStatus, Stage, Trigger
+
+# Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
+PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
+
+# What can be copied at present.
+STAGES: dict[Marketplace, tuple[Stage, ...]] = {Marketplace.WILDBERRIES: (Stage.PRODUCTS, Stage.STOCKS)}
+
+SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.OZON: "ozon_credentials_encrypted"}
+
+COLUMNS = (
+    'id, marketplace, "trigger", status, "full", stage, done, total, stages, error_code, error_detail, not_before, '
+    "queued_at, started_at, finished_at"
+)
+
+# A run that is asked for again is joined; if it still waits for the schedule's turn, it moves up. A pause that the marketplace asked for stays.
+REQUEST = f"""
+    INSERT INTO sync_runs
+           (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at, rung_at,
+            attempt, crashes, cancel_requested, stages, done)
+    VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, now(), now(), now(), 0, 0, false, '[]', 0)
+        ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
+        DO UPDATE SET priority = least(sync_runs.priority, excluded.priority)
+ RETURNING {COLUMNS}, id = $1 AS created
+"""
+
+
+async def add_run(
+    connection: Connection,
+    tenant_id: UUID,
+    marketplace: Marketplace,
+    trigger: Trigger,
+    *,
+    scopes: Sequence[Stage] | None = None,
+    full: bool = False,
+) -> tuple[RunOut, bool]:
+    """Queue a run in the caller's transaction, or join the active one. True beside it: it is new.
+
+    After the commit the caller rings with `WakeWorker`; forgetting to costs a moment, since the scheduler rings too.
+    """
+    stages = [stage for stage in STAGES.get(marketplace, ()) if scopes is None or stage in scopes]
+    row = await connection.fetchrow(
+        REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger]
+    )
+    assert row is not None  # an upsert without a WHERE gives its row
+    return _run_out(row), row["created"]
+
+
+async def request_run(
+    tenant_id: UUID,
+    marketplace: Marketplace | None,
+    trigger: Trigger,
+    *,
+    scopes: Sequence[Stage] | None = None,
+    full: bool = False,
+) -> tuple[RunOut, bool]:
+    """Ask for a run of the tenant's account, and wake a worker.
+
+    Raises:
+        CredentialsMissing: there is no key for that marketplace.
+    """
+    async with tenant_scope(tenant_id) as connection:
+        tenant = await connection.fetchrow(
+            "SELECT marketplace_type, wb_credentials_encrypted IS NOT NULL AS wildberries, "
+            "ozon_credentials_encrypted IS NOT NULL AS ozon FROM tenants WHERE id = $1",
+            tenant_id,
+        )
+        if tenant is None:
+            raise NotFound("No such tenant.")
+        chosen = marketplace or Marketplace(tenant["marketplace_type"])
+        if not tenant[chosen.value]:
+            raise CredentialsMissing(f"There is no {chosen.value} key yet; give one with PATCH /api/v1/tenants/me/credentials.")
+        run, created = await add_run(connection, tenant_id, chosen, trigger, scopes=scopes, full=full)
+    if created:
+        await enqueue(WakeWorker())
+    return run, created
+
+
+async def get_run(tenant_id: UUID, run_id: UUID) -> RunOut:
+    """One run.
+
+    Raises:
+        NotFound: the tenant has no such run.
+    """
+    async with tenant_scope(tenant_id) as connection:
+        row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sync_runs WHERE tenant_id = $1 AND id = $2", tenant_id, run_id)
+    if row is None:
+        raise NotFound(f"No sync {run_id}.")
+    return _run_out(row)
+
+
+async def list_runs(
+    tenant_id: UUID,
+    *,
+    status: RunStatus | None,
+    marketplace: Marketplace | None,
+    since: datetime | None,
+    limit: int,
+    cursor: str | None,
+) -> PageOut[RunOut]:
+    """The tenant's runs, newest first; `since` is about `queued_at`."""
+    query = ("runs", status, marketplace, since)
+    after = decode_cursor(cursor, query, (UUID,))[0] if cursor else None
+    async with tenant_scope(tenant_id) as connection:
+        rows = await connection.fetch(
+            f"""
+            SELECT {COLUMNS} FROM sync_runs
+             WHERE tenant_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR marketplace = $3)
+               AND ($4::timestamptz IS NULL OR queued_at >= $4) AND ($5::uuid IS NULL OR id < $5)
+             ORDER BY id DESC LIMIT $6
+            """,
+            tenant_id, status, marketplace, since, after, limit + 1,
+        )  # fmt: skip
+    more = len(rows) > limit
+    items = [_run_out(row) for row in rows[:limit]]
+    return PageOut(items, encode_cursor(query, (items[-1].id,)) if more else None)
+
+
+def _run_out(row: asyncpg.Record) -> RunOut:
+    return RunOut(
+        id=row["id"],
+        marketplace=Marketplace(row["marketplace"]),
+        trigger=Trigger(row["trigger"]),
+        status=RunStatus(row["status"]),
+        full=row["full"],
+        progress=Progress(Stage(row["stage"]) if row["stage"] else None, row["done"], row["total"]),
+        stages=msgspec.json.decode(row["stages"], type=list[StageReport]),
+        error=ErrorOut(row["error_code"], row["error_detail"]) if row["error_code"] else None,
+        not_before=row["not_before"] if row["status"] == RunStatus.QUEUED else None,
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
