@@ -110,6 +110,14 @@ class MarketplaceClient(Protocol):
     @property
     def traffic(self) -> Traffic: ...
 
+    def read_key(self) -> KeyFacts:
+        """What the key says of itself, without asking anybody.
+
+        Raises:
+            CredentialsRejected: it says that it is expired, or made for the marketplace's sandbox.
+        """
+        ...
+
     async def verify(self) -> KeyFacts:
         """Read the key offline, then ask the marketplace once whether it accepts it.
 

@@ -20,7 +20,8 @@ class ErrorOut(msgspec.Struct, frozen=True):
 
 
 class StageReport(msgspec.Struct, omit_defaults=False):
-    """What a stage did so far. Counts are items: products in `products`, shelves (size and warehouse) in `stocks`.
+    """What a stage did so far. Counts are items: products in `products`, shelves (size and warehouse) in `stocks`, where
+    `archived` counts the shelves that are gone.
 
     `requests` are calls to the marketplace, retries included; `waited_s` is the time spent on its limits; `rejected` items could not be understood.
     """

@@ -41,6 +41,14 @@ REQUEST = f"""
  RETURNING {COLUMNS}, id = $1 AS created
 """
 
+CANCEL = """
+    UPDATE sync_runs
+       SET cancel_requested = true,
+           status = CASE status WHEN 'queued' THEN 'cancelled' ELSE status END,
+           finished_at = CASE status WHEN 'queued' THEN now() END
+     WHERE tenant_id = $1 AND marketplace = $2 AND status IN ('queued', 'running')
+"""
+
 
 async def add_run(
     connection: Connection,
@@ -61,6 +69,11 @@ async def add_run(
     )
     assert row is not None  # an upsert without a WHERE gives its row
     return _run_out(row), row["created"]
+
+
+async def cancel_active(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
+    """Call the account's active run off, in the caller's transaction: at once if it waits, at its next page if it runs."""
+    await connection.execute(CANCEL, tenant_id, marketplace)
 
 
 async def request_run(

@@ -1,0 +1,66 @@
+"""From a tenant's key to a marketplace client."""
+
+from uuid import UUID
+
+import httpx
+
+from app.credentials.store import get_wildberries_credentials
+from app.database import tenant_scope
+from app.errors import CredentialsMissing, NotFound
+from app.marketplaces.contract import Marketplace, MarketplaceClient
+from app.marketplaces.transport import Transport, make_http_client
+from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
+from app.secret import Secret
+from app.settings import get_settings
+
+_http: httpx.AsyncClient | None = None
+
+
+def _shared_http() -> httpx.AsyncClient:
+    """One client for the process, so that connections to a marketplace are kept alive from run to run."""
+    global _http
+    if _http is None or _http.is_closed:
+        _http = make_http_client()
+    return _http
+
+
+async def close_marketplace_connections() -> None:
+    """At the process's stop."""
+    global _http
+    if _http is not None:
+        await _http.aclose()
+        _http = None
+
+
+def wildberries_client(api_key: Secret) -> WildberriesClient:
+    """A client for a key that may not be stored yet, with the hosts of the settings."""
+    settings = get_settings()
+    hosts = WildberriesHosts(
+        content=settings.wb_content_api_url,
+        marketplace=settings.wb_marketplace_api_url,
+        statistics=settings.wb_statistics_api_url,
+        analytics=settings.wb_analytics_api_url,
+        prices=settings.wb_prices_api_url,
+        common=settings.wb_common_api_url,
+    )
+    return WildberriesClient(api_key, Transport(_shared_http()), hosts, settings.wb_client_secret)
+
+
+async def create_marketplace_client(tenant_id: UUID, marketplace: Marketplace | None = None) -> MarketplaceClient:
+    """A client that makes real requests with the tenant's key; left out, the marketplace is the one that the tenant registered with.
+
+    Raises:
+        CredentialsMissing: the tenant has no key for it.
+        CredentialsUnreadable: the key does not open.
+    """
+    if marketplace is None:
+        async with tenant_scope(tenant_id) as connection:
+            chosen = await connection.fetchval("SELECT marketplace_type FROM tenants WHERE id = $1", tenant_id)
+        if chosen is None:
+            raise NotFound("No such tenant.")
+        marketplace = Marketplace(chosen)
+    match marketplace:
+        case Marketplace.WILDBERRIES:
+            return wildberries_client((await get_wildberries_credentials(tenant_id)).api_key)
+        case Marketplace.OZON:
+            raise CredentialsMissing("There is no ozon key: this version copies Wildberries only.")

@@ -1,0 +1,71 @@
+"""The one pool of connections to Redis that a process has.
+
+Redis is never the truth here: whoever asks it must be able to go on without an answer. So a request waits at most a quarter of a second for it,
+where redis-py would wait 5 s ten times.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError
+
+REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
+"""What a client raises when Redis is away, slow, starting or in trouble."""
+
+QUICK: Final[Mapping[str, Any]] = {
+    "socket_timeout": 0.25,
+    "socket_connect_timeout": 0.25,
+    # For a connection that a restarted server had closed. A time-out isn't tried again: the command may have been carried out.
+    "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+    # Seconds to wait for a connection when all are in use.
+    "timeout": 0.5,
+}
+"""Options of a connection pool for commands that are answered at once."""
+
+_redis: Redis | None = None
+
+
+def open_redis(url: str, *, max_connections: int = 50) -> Redis:
+    """A client for commands that are answered at once. It connects when first used; whoever opens it awaits its `aclose()`.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+    """
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=max_connections, **QUICK))
+
+
+def open_blocking_redis(url: str, *, longest_wait_s: float) -> Redis:
+    """A client for one reader whose commands wait inside Redis, such as `XREADGROUP … BLOCK`, for up to `longest_wait_s`.
+
+    The reader repeats what failed itself, so nothing is retried below it.
+    """
+    return Redis.from_pool(
+        BlockingConnectionPool.from_url(
+            url, max_connections=1, socket_timeout=longest_wait_s + 2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
+    )
+
+
+def start_redis(url: str) -> Redis:
+    """Open the pool of this process; `get_redis()` gives it until `stop_redis()`."""
+    global _redis
+    if _redis is not None:
+        raise RuntimeError("Redis is already open in this process.")
+    _redis = open_redis(url)
+    return _redis
+
+
+def get_redis() -> Redis:
+    if _redis is None:
+        raise RuntimeError("Redis is not open in this process.")
+    return _redis
+
+
+async def stop_redis() -> None:
+    global _redis
+    closing, _redis = _redis, None
+    if closing is not None:
+        await closing.aclose()

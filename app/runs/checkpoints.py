@@ -1,0 +1,44 @@
+"""How far a stage came: written with the rows of its page, in the same transaction."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from app.database import Connection
+from app.ids import new_id
+from app.marketplaces.contract import Marketplace
+from app.runs.tables import Stage
+
+SAVE = """
+    INSERT INTO checkpoints (id, tenant_id, marketplace, stage, cursor, full_pass_run, full_pass_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, now())
+        ON CONFLICT (tenant_id, marketplace, stage) DO UPDATE
+       SET cursor = excluded.cursor, full_pass_run = excluded.full_pass_run, full_pass_at = excluded.full_pass_at, updated_at = now()
+"""
+
+
+class Progressed(msgspec.Struct, frozen=True):
+    """`cursor` is the marketplace's own, empty before the first page. `full_pass_run` is the run that walks everything now, if one does;
+    `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock."""
+
+    cursor: bytes = b""
+    full_pass_run: UUID | None = None
+    full_pass_at: datetime | None = None
+    full_pass_age_s: float | None = None
+
+
+async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage) -> Progressed:
+    """Where the stage stands; the beginning, if it never ran."""
+    row = await connection.fetchrow(
+        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8 FROM checkpoints "
+        "WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
+        tenant_id, marketplace, stage,
+    )  # fmt: skip
+    return Progressed(*row) if row else Progressed()
+
+
+async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
+    await connection.execute(
+        SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at
+    )

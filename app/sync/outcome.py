@@ -1,0 +1,115 @@
+"""How a run ends: its status, and the event that says so, in one transaction."""
+
+from collections.abc import Sequence
+
+from app.credentials.service import confirm_credentials
+from app.database import Connection, tenant_scope
+from app.events.outbox import record
+from app.events.types import (
+    EventError,
+    LowStockItem,
+    OrderCounts,
+    ProductCounts,
+    StockCounts,
+    SyncCompleted,
+    SyncCounts,
+    SyncFailed,
+)
+from app.runs.lease import Lease
+from app.runs.schemas import ErrorOut, StageReport
+from app.runs.tables import RunStatus, Stage
+from app.sync import messages
+
+LOW_STOCK_LISTED = 10
+
+TOTALS = """
+    SELECT count(*) FILTER (WHERE archived_at IS NULL) AS products, coalesce(sum(stock_total) FILTER (WHERE archived_at IS NULL), 0) AS units
+      FROM products WHERE tenant_id = $1 AND marketplace = $2
+"""
+
+LOW_STOCK = """
+    SELECT product.id, product.article, product.title, product.stock_total, count(*) OVER () AS how_many
+      FROM products AS product
+     WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
+       AND stock_total <= coalesce(product.low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1))
+     ORDER BY stock_total, product.id LIMIT $3
+"""
+
+
+def status_of(stages: Sequence[StageReport]) -> RunStatus:
+    """`partial` where some stages worked and others could not."""
+    statuses = {stage.status for stage in stages}
+    if statuses <= {"succeeded"}:
+        return RunStatus.SUCCEEDED
+    if statuses & {"succeeded", "partial"}:
+        return RunStatus.PARTIAL
+    return RunStatus.FAILED
+
+
+async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
+    """End the run by what its stages did, or as failed with `error`, and record `sync.completed` or `sync.failed` with it.
+
+    Raises:
+        LeaseLost: nothing was written.
+    """
+    status = RunStatus.FAILED if error else status_of(lease.stages)
+    if status is RunStatus.FAILED and error is None:
+        error = next((stage.error for stage in lease.stages if stage.error), ErrorOut("internal_error", "No part of the sync worked."))
+    async with tenant_scope(lease.tenant_id) as connection:
+        duration_s = await lease.finish(connection, status, error)
+        language: messages.Language = await connection.fetchval("SELECT language FROM tenants WHERE id = $1", lease.tenant_id)
+        if error:
+            failed = SyncFailed(
+                sync_id=lease.run_id,
+                marketplace=lease.marketplace,
+                trigger=lease.trigger,
+                error=EventError(code=error.code, detail=error.detail),
+                message=messages.sync_failed(language, lease.marketplace, error),
+            )
+            await record(connection, lease.tenant_id, failed)
+        else:
+            await confirm_credentials(connection, lease.tenant_id, lease.marketplace)
+            await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s, language))
+    return status
+
+
+async def finish_cancelled(lease: Lease) -> None:
+    """End the run because somebody asked for that; no event tells what they know.
+
+    Raises:
+        LeaseLost: nothing was written.
+    """
+    async with tenant_scope(lease.tenant_id) as connection:
+        await lease.finish(connection, RunStatus.CANCELLED)
+
+
+async def _completed(
+    connection: Connection, lease: Lease, status: RunStatus, duration_s: float, language: messages.Language
+) -> SyncCompleted:
+    totals = await connection.fetchrow(TOTALS, lease.tenant_id, lease.marketplace)
+    assert totals is not None  # an aggregate gives a row
+    low = await connection.fetch(LOW_STOCK, lease.tenant_id, lease.marketplace, LOW_STOCK_LISTED)
+    low_stock_total = low[0]["how_many"] if low else 0
+    by_name = {stage.name: stage for stage in lease.stages}
+    products = by_name.get(Stage.PRODUCTS, StageReport(Stage.PRODUCTS))
+    stocks = by_name.get(Stage.STOCKS, StageReport(Stage.STOCKS))
+    counts = SyncCounts(
+        products=ProductCounts(
+            created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]
+        ),
+        stocks=StockCounts(changed=stocks.created + stocks.updated + stocks.archived, total_units=totals["units"]),
+        orders=OrderCounts(new=0),
+    )
+    return SyncCompleted(
+        tenant_id=lease.tenant_id,
+        telegram_user_ids=[],
+        sync_id=lease.run_id,
+        marketplace=lease.marketplace,
+        status="partial" if status is RunStatus.PARTIAL else "succeeded",
+        trigger=lease.trigger,
+        duration_s=round(duration_s, 3),
+        counts=counts,
+        low_stock=[LowStockItem(product_id=row["id"], article=row["article"], title=row["title"], stock=row["stock_total"]) for row in low],
+        low_stock_total=low_stock_total,
+        message=messages.sync_completed(language, lease.marketplace, counts, low_stock_total, partial=status is RunStatus.PARTIAL),
+    )

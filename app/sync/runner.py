@@ -1,0 +1,209 @@
+"""One run, start to finish."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import structlog
+
+from app.cache import get_cache
+from app.credentials.factory import create_marketplace_client
+from app.credentials.service import reject_credentials
+from app.database import tenant_scope
+from app.errors import CredentialsMissing, StockTrackerError, Unavailable
+from app.jobs import enqueue
+from app.marketplaces.contract import MarketplaceClient
+from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.products.service import ProductService
+from app.runs.lease import HEARTBEAT_S, MOST_CRASHES, CancelRequested, Lease, LeaseLost, claim
+from app.runs.log import write_sync_log
+from app.runs.schemas import ErrorOut, StageReport
+from app.runs.tables import Stage
+from app.stocks.service import StockService
+from app.sync.outcome import finish, finish_cancelled
+from app.vault import CredentialsUnreadable
+from app.events.jobs import DeliverEvents
+
+FINAL = ("succeeded", "partial", "skipped", "failed")
+# A shutdown waits for the write that is under way, not for the page that is being fetched.
+STOP_PATIENCE_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """Carries out runs in this process, as many at once as it is called for."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def drain(self) -> int:
+        """Carry out the most urgent run that is due, and so on until none is. Gives how many it was."""
+        count = 0
+        while not self._stopping and (lease := await claim(self.worker)) is not None:
+            await self._carry_out(lease)
+            count += 1
+        return count
+
+    async def carry_out_run(self, run_id: UUID) -> bool:
+        """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
+        lease = None if self._stopping else await claim(self.worker, run_id)
+        if lease is None:
+            return False
+        await self._carry_out(lease)
+        return True
+
+    async def stop(self) -> None:
+        """Claim nothing more, and give the running runs back to the queue at their last checkpoint."""
+        self._stopping = True
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_PATIENCE_S)
+
+    async def _carry_out(self, lease: Lease) -> None:
+        task = asyncio.create_task(_carry_out(lease), name=f"run {lease.run_id}")
+        self._running.add(task)
+        try:
+            # Our own cancellation must not tear the run's write apart; `stop` cancels the run in good order.
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            task.add_done_callback(self._running.discard)
+
+
+async def _carry_out(lease: Lease) -> None:
+    with structlog.contextvars.bound_contextvars(run_id=str(lease.run_id), tenant_id=str(lease.tenant_id), attempt=lease.attempt):
+        log.info("run.claimed", marketplace=lease.marketplace, trigger=lease.trigger)
+        try:
+            async with _heartbeat(lease):
+                await _run_stages(lease)
+        except LeaseLost:
+            log.warning("run.lease_lost")
+            return
+        except Unavailable as error:
+            # The lease runs out and another worker goes on at the checkpoint.
+            log.warning("run.database_unavailable", detail=error.detail)
+            return
+        await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
+        await enqueue(DeliverEvents())
+
+
+async def _run_stages(lease: Lease) -> None:
+    if lease.crashes >= MOST_CRASHES:
+        status = await finish(lease, ErrorOut("crashed", "The sync was interrupted three times. Please try again; if that fails, tell support."))
+        log.error("run.crashed", status=status)
+        return
+    try:
+        client = await create_marketplace_client(lease.tenant_id, lease.marketplace)
+        for report in lease.stages:
+            if report.status not in FINAL:
+                await _run_stage(lease, report, client)
+        status = await finish(lease)
+        log.info("run.finished", status=status)
+    except RateLimited as error:
+        await lease.put_back(error.retry_after)
+        log.info("run.put_back", retry_after_s=error.retry_after.total_seconds())
+    except CredentialsRejected as error:
+        await _reject(lease, error)
+    except CancelRequested:
+        await finish_cancelled(lease)
+        log.info("run.cancelled")
+    except (CredentialsMissing, CredentialsUnreadable) as error:
+        await finish(lease, ErrorOut(error.code, error.detail))
+        log.warning("run.no_usable_key", code=error.code)
+    except asyncio.CancelledError:
+        with suppress(LeaseLost):
+            await lease.put_back()
+        log.info("run.given_back")
+        raise
+
+
+async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClient) -> None:
+    """Carry out one stage. What stops it, but not the others, stands in its report; what stops the run is raised."""
+    before, began = (client.traffic.requests, client.traffic.waited_s, report.duration_s), time.monotonic()
+
+    def account() -> None:
+        report.requests += client.traffic.requests - before[0]
+        report.waited_s = round(report.waited_s + client.traffic.waited_s - before[1], 3)
+        report.duration_s = round(before[2] + time.monotonic() - began, 3)
+
+    report.status, report.error = "running", None
+    try:
+        match report.name:
+            case Stage.PRODUCTS:
+                await ProductService(lease.tenant_id, client).sync(lease, report, lease.marketplace)
+            case Stage.STOCKS:
+                await StockService(lease.tenant_id, client).sync(lease, report, lease.marketplace)
+            case Stage.PRICES | Stage.ORDERS:
+                raise RuntimeError(f"Nothing carries out the stage {report.name}; app.runs.service.STAGES must not name it.")
+        report.status = "partial" if report.error else "succeeded"
+    except ScopeMissing as error:
+        report.status, report.error = "skipped", ErrorOut(error.code, error.detail)
+    except CredentialsRejected as error:
+        report.status, report.error = "failed", ErrorOut(error.code, error.detail)
+        raise
+    except (RateLimited, CancelRequested, LeaseLost, Unavailable):
+        raise
+    except MarketplaceError as error:
+        log.warning("stage.failed", stage=report.name, code=error.code, excerpt=error.excerpt)
+        report.status, report.error = "failed", ErrorOut(error.code, error.detail)
+    except StockTrackerError:
+        raise
+    except Exception:
+        # A fault of ours must not stop the other stages, nor hide: it stands in the log with its traceback.
+        log.exception("stage.crashed", stage=report.name)
+        report.status, report.error = "failed", ErrorOut("internal_error", "Something went wrong on our side; we have been told.")
+    finally:
+        account()
+    async with tenant_scope(lease.tenant_id) as connection:
+        await write_sync_log(connection, lease, report)
+        await lease.hold(connection, report)
+
+
+async def _reject(lease: Lease, error: CredentialsRejected) -> None:
+    async with tenant_scope(lease.tenant_id) as connection:
+        await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail)
+    await finish(lease, ErrorOut(error.code, error.detail))
+    log.warning("run.credentials_rejected", excerpt=error.excerpt)
+
+
+@asynccontextmanager
+async def _heartbeat(lease: Lease) -> AsyncIterator[None]:
+    """Renew the lease while the body runs. Where it is lost, the body is cancelled and `LeaseLost` raised in its place."""
+    body = asyncio.current_task()
+    assert body is not None  # a coroutine always runs in a task
+    lost = False
+
+    async def beat() -> None:
+        nonlocal lost
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await lease.renew()
+            except LeaseLost:
+                lost = True
+                body.cancel()
+                return
+            except Unavailable:
+                log.warning("run.heartbeat_missed")
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost:
+            body.uncancel()
+            raise LeaseLost from None
+        raise
+    finally:
+        beating.cancel()
+        await asyncio.wait([beating])
+
+
