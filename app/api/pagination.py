@@ -20,9 +20,7 @@ from app.errors import FieldError, InvalidInput
 Item = TypeVar("Item")
 
 DEFAULT_LIMIT = 100
-Limit = Annotated[
-    int, Meta(ge=1, le=500, description="How many items at most.", examples=[100])
-]
+Limit = Annotated[int, Meta(ge=1, le=500, description="How many items at most.", examples=[100])]
 """As a parameter: `limit: FromQuery[Limit] = DEFAULT_LIMIT`."""
 
 MAX_CURSOR_LENGTH = 2048
@@ -47,9 +45,7 @@ class PageOut(msgspec.Struct, Generic[Item], frozen=True):
     next_cursor: str | None
 
 
-def encode_cursor(
-    query: tuple[object, ...], key: tuple[str | int | UUID | datetime | None, ...]
-) -> str:
+def encode_cursor(query: tuple[object, ...], key: tuple[str | int | UUID | datetime | None, ...]) -> str:
     """The cursor of a page that ended at `key`.
 
     `query` is all that decides which rows there are and in which order: the list's name, its filters, its sort.
@@ -58,33 +54,23 @@ def encode_cursor(
     return _to_text(_check(query, values) + values)
 
 
-def decode_cursor(
-    cursor: str, query: tuple[object, ...], types: tuple[Any, ...]
-) -> tuple[Any, ...]:
+def decode_cursor(cursor: str, query: tuple[object, ...], types: tuple[Any, ...]) -> tuple[Any, ...]:
     """The key that the cursor was made of, as values of these types: `str`, `int`, `UUID`, `datetime`, each also `| None`.
 
     Raises:
         InvalidInput: the cursor belongs to another query, or is none of ours; it names `cursor`.
     """
     try:
-        raw = base64.b64decode(
-            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-        )
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         check, values = raw[:_CHECK_LENGTH], raw[_CHECK_LENGTH:]
         # base64 has several spellings of the same bytes; only ours is a cursor.
-        if (
-            len(cursor) > MAX_CURSOR_LENGTH
-            or _to_text(raw) != cursor
-            or check != _check(query, values)
-        ):
+        if len(cursor) > MAX_CURSOR_LENGTH or _to_text(raw) != cursor or check != _check(query, values):
             raise ValueError
         key = _decoder(types).decode(values)
         if not all(_storable(value) for value in key):
             raise ValueError
     except (ValueError, msgspec.MsgspecError):
-        message = (
-            "Not a cursor of this list with these filters; leave it out to begin anew."
-        )
+        message = "Not a cursor of this list with these filters; leave it out to begin anew."
         raise InvalidInput(
             "The cursor does not belong to this query.",
             (FieldError("cursor", message),),
@@ -97,9 +83,7 @@ def _to_text(raw: bytes) -> str:
 
 
 def _check(query: tuple[object, ...], values: bytes) -> bytes:
-    return hashlib.blake2b(
-        msgspec.msgpack.encode((query, values)), digest_size=_CHECK_LENGTH
-    ).digest()
+    return hashlib.blake2b(msgspec.msgpack.encode((query, values)), digest_size=_CHECK_LENGTH).digest()
 
 
 @lru_cache(256)

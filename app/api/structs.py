@@ -47,9 +47,7 @@ class Email(str):
     }
 
     # Whether an address exists, only a letter to it can tell; this finds what can't be one.
-    _FORM: ClassVar = re.compile(
-        r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+"
-    )
+    _FORM: ClassVar = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -77,9 +75,7 @@ class SecretText(Secret):
     @classmethod
     def parse(cls, text: str) -> Self:
         if not cls.min_length <= len(text) <= cls.max_length:
-            raise ValueError(
-                f"Expected a string of {cls.min_length} to {cls.max_length} characters"
-            )
+            raise ValueError(f"Expected a string of {cls.min_length} to {cls.max_length} characters")
         return cls(text)
 
 
@@ -103,9 +99,7 @@ class Password(SecretText):
 Instant = Annotated[datetime, Meta(tz=True, examples=["2026-11-22T10:00:00Z"])]
 """A moment with its offset (RFC 3339); a time without one would mean another moment to each reader."""
 
-ShortText = Annotated[
-    str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Romashka LLC"])
-]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Romashka LLC"])]
 """A name or a title: at most 200 characters, not all of them blank."""
 
 
@@ -119,9 +113,7 @@ def from_wire(type_: type[Any], value: object) -> object:
     if isinstance(value, type_):
         return value
     if not isinstance(type_, FieldType):
-        raise NotImplementedError(
-            f"{type_.__name__} is no type for a request: it has no parse()."
-        )
+        raise NotImplementedError(f"{type_.__name__} is no type for a request: it has no parse().")
     if not isinstance(value, str):
         raise TypeError("Expected a string")
     return type_.parse(value)
@@ -130,7 +122,5 @@ def from_wire(type_: type[Any], value: object) -> object:
 def schema_of(type_: type[Any]) -> dict[str, Any]:
     """The JSON schema of a field type; msgspec calls it for every type that it doesn't know itself."""
     if not isinstance(type_, FieldType):
-        raise NotImplementedError(
-            f"{type_.__name__} is no type for a request or a response: it has no json_schema."
-        )
+        raise NotImplementedError(f"{type_.__name__} is no type for a request or a response: it has no json_schema.")
     return dict(type_.json_schema)
