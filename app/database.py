@@ -9,26 +9,37 @@ Inside a door use `SAVEPOINT` and not `connection.transaction()`: asyncpg doesn'
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 import asyncpg
 import structlog
-from asyncpg.pool import PoolConnectionProxy
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from app.errors import StartRefused, Unavailable
 from app.secret import Secret
 
-Connection = PoolConnectionProxy
-
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 
 log = structlog.get_logger(__name__)
+
+
+class Connection(Protocol):
+    """What we use of an asyncpg connection, which has no types of its own. Placeholders are `$1`, `$2`, …
+
+    `execute` gives the command tag, such as `UPDATE 3`.
+    """
+
+    async def execute(self, query: str, /, *arguments: object) -> str: ...
+    async def executemany(self, query: str, arguments: Sequence[Sequence[object]], /) -> None: ...
+    async def fetch(self, query: str, /, *arguments: object) -> list[Any]: ...
+    async def fetchrow(self, query: str, /, *arguments: object) -> Any: ...
+    async def fetchval(self, query: str, /, *arguments: object) -> Any: ...
+    def terminate(self) -> None: ...
 
 
 class Door(PostgresTransaction):
@@ -42,7 +53,7 @@ class Door(PostgresTransaction):
         self._engine = engine
         self._begin = f"BEGIN; SET LOCAL {setting}"
 
-    async def __aenter__(self) -> "Door":
+    async def __aenter__(self) -> Self:
         self.connection = await self._engine.acquire()
         try:
             await self.connection.execute(self._begin)
@@ -59,7 +70,7 @@ class Door(PostgresTransaction):
         if exception is not None:
             try:
                 await self.connection.execute("ROLLBACK")
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - whatever it was, the connection is of no more use
                 await self._give_up()
                 if isinstance(exception, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
                     raise Unavailable("The database went away.") from exception
@@ -107,9 +118,12 @@ class Database(PostgresEngine):
         self.configure(url)
         try:
             await self.start_connection_pool(min_size=1, max_size=pool_size, reset=_keep_session)
-            async with self._pool().acquire() as connection:
-                bypasses = await connection.fetchval("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            connection = await self.acquire()
+            try:
+                bypasses: bool = await connection.fetchval("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            finally:
+                await self.release(connection)
+        except (OSError, Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             # asyncpg's message may repeat the URL's parts, but never the password.
             raise StartRefused(f"DATABASE_URL: can't connect to the database: {str(error) or type(error).__name__}") from error
         if bypasses and production:
@@ -133,14 +147,20 @@ class Database(PostgresEngine):
         """
         try:
             return await self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.TooManyConnectionsError,
+        ) as error:
             raise Unavailable("The database does not answer.") from error
 
     async def release(self, connection: Connection) -> None:
         with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
             await self._pool().release(connection)
 
-    def _pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+    def _pool(self) -> Any:
         if self.pool is None:
             raise RuntimeError("The database is not open.")
         return self.pool
@@ -155,14 +175,14 @@ database = Database()
 
 
 @asynccontextmanager
-async def tenant_scope(tenant_id: UUID) -> AsyncIterator[Connection]:
+async def tenant_scope(tenant_id: UUID) -> AsyncGenerator[Connection]:
     """A transaction that sees and writes the rows of one tenant only."""
     async with Door(database, f"app.tenant_id = '{UUID(str(tenant_id))}'") as door:
         yield door.connection
 
 
 @asynccontextmanager
-async def system_scope() -> AsyncIterator[Connection]:
+async def system_scope() -> AsyncGenerator[Connection]:
     """A transaction that sees all tenants. Few may use it: the list is in tests/security/test_doors.py."""
     async with Door(database, "app.scope = 'system'") as door:
         yield door.connection

@@ -10,7 +10,7 @@ from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.apps.migrations.commands.new import AutoMigrationManager
 from piccolo.conf.apps import Finder
 
-from app.database import database
+from app.database import Connection, database
 from app.errors import StartRefused
 
 # Any number will do, as long as it never changes: two versions that migrate at once must wait for each other.
@@ -44,7 +44,7 @@ async def migrate() -> list[str]:
         await connection.close()
 
 
-async def pending(connection: asyncpg.Connection) -> list[str]:
+async def pending(connection: Connection) -> list[str]:
     """The ids of the migrations that the database has not seen, oldest first."""
     known = await _migrations()
     if await connection.fetchval("SELECT to_regclass('public.migration')") is None:

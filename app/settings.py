@@ -102,9 +102,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         ),
         cache_enabled=read.flag("CACHE_ENABLED", default=True),
         log_level=read.choice("LOG_LEVEL", ("debug", "info", "warning", "error"), "info"),
-        log_format=cast(
-            'Literal["console", "json"]', read.choice("LOG_FORMAT", ("console", "json"), "json" if production else "console")
-        ),
+        log_format=cast('Literal["console", "json"]', read.choice("LOG_FORMAT", ("console", "json"), "json" if production else "console")),
     )
     if read.faults:
         raise StartRefused(" ".join(read.faults))
@@ -163,9 +161,7 @@ class _Reader:
             self.faults.append(f"{name} is {value!r}; it must be a web address, for example {default or 'https://stock.example.com'}.")
         return value.rstrip("/")
 
-    def secrets(
-        self, name: str, valid: Callable[[str], bool], form: str, *, generate: Callable[[], str] | None
-    ) -> tuple[Secret, ...]:
+    def secrets(self, name: str, valid: Callable[[str], bool], form: str, *, generate: Callable[[], str] | None) -> tuple[Secret, ...]:
         """Several, comma-separated, newest first. The values are never repeated in a fault."""
         values = [value.strip() for value in self.text(name, "").split(",") if value.strip()]
         if not values and generate is not None:

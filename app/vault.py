@@ -77,4 +77,3 @@ def key_id(master: Secret) -> str:
 def get_vault() -> Vault:
     """The vault of this process, with the keys of the settings."""
     return Vault(get_settings().encryption_master_keys)
-

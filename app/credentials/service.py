@@ -2,9 +2,9 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from app.audit.service import record as audit
@@ -179,7 +179,7 @@ async def _one(connection: Connection, tenant_id: UUID, provider: Provider) -> C
     return next(item for item in await _list(connection, tenant_id) if item.provider == provider)
 
 
-def _out(row: asyncpg.Record) -> CredentialOut:
+def _out(row: Any) -> CredentialOut:
     return CredentialOut(
         provider=Provider(row["provider"]),
         configured=True,

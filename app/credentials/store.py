@@ -64,4 +64,3 @@ async def count_values_without_key(connection: Connection) -> int:
         """,
         list(get_vault().key_ids),
     )
-

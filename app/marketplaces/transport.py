@@ -8,6 +8,7 @@ else ends the call.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -140,7 +141,7 @@ class Transport:
     async def _await_turn(self, call: Call) -> None:
         wait_s = await self._limits.wait_s(call.account, call.group, call.patience_s)
         if wait_s > call.patience_s:
-            raise RateLimited.for_seconds(wait_s)
+            raise RateLimited(timedelta(seconds=wait_s))
         if wait_s > 0.0:
             await self._pause(wait_s)
 

@@ -161,9 +161,7 @@ async def _list_products(tenant_id: UUID, query: ProductQuery) -> bytes:
         conditions.append(f"({column}, product.id) {comparison} ({place})" if column else f"product.id {comparison} {place}")
     order = f"{column} {direction}, product.id {direction}" if column else f"product.id {direction}"
 
-    statement = (
-        f"SELECT {COLUMNS} FROM products AS product WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT $2"
-    )
+    statement = f"SELECT {COLUMNS} FROM products AS product WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT $2"
     async with tenant_scope(tenant_id) as connection:
         rows = await connection.fetch(statement, *arguments)
     more = len(rows) > query.limit
@@ -178,5 +176,3 @@ async def _list_products(tenant_id: UUID, query: ProductQuery) -> bytes:
 
 def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-

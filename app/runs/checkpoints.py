@@ -39,6 +39,4 @@ async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: 
 
 
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
-    await connection.execute(
-        SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at
-    )
+    await connection.execute(SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at)

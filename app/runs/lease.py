@@ -5,9 +5,9 @@ checks that number: a worker that was paused past its lease finds another number
 """
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from app.database import Connection, system_scope, tenant_scope
@@ -21,7 +21,7 @@ MOST_CRASHES = 3
 
 _stages = msgspec.json.Decoder(list[StageReport])
 
-CLAIMED = "id, tenant_id, marketplace, trigger, scopes, \"full\", attempt, crashes, stages, queued_at, extract(epoch FROM now() - started_at) AS age_s"
+CLAIMED = 'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, queued_at, extract(epoch FROM now() - started_at) AS age_s'
 
 CLAIM = f"""
     UPDATE sync_runs
@@ -72,7 +72,7 @@ class Lease:
     `stages` are the reports of all its stages; what an earlier worker did is in them, so that counts survive a crash.
     """
 
-    def __init__(self, row: asyncpg.Record, lease: timedelta = LEASE) -> None:
+    def __init__(self, row: Any, lease: timedelta = LEASE) -> None:
         self.run_id: UUID = row["id"]
         self.tenant_id: UUID = row["tenant_id"]
         self.marketplace = Marketplace(row["marketplace"])
@@ -91,9 +91,7 @@ class Lease:
             LeaseLost: roll back and stop.
             CancelRequested: roll back and finish the run as cancelled.
         """
-        cancel = await connection.fetchval(
-            HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total
-        )
+        cancel = await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total)
         if cancel is None:
             raise LeaseLost
         if cancel:

@@ -61,5 +61,3 @@ async def plan_next_sync(connection: Connection, tenant_id: UUID) -> None:
 async def pause_schedule(connection: Connection, tenant_id: UUID) -> None:
     """No more turns until a key is accepted again: a dead key is not hammered on."""
     await connection.execute("UPDATE tenants SET next_sync_at = NULL WHERE id = $1", tenant_id)
-
-

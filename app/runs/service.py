@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
@@ -64,9 +64,7 @@ async def add_run(
     After the commit the caller rings with `WakeWorker`; forgetting to costs a moment, since the scheduler rings too.
     """
     stages = [stage for stage in STAGES.get(marketplace, ()) if scopes is None or stage in scopes]
-    row = await connection.fetchrow(
-        REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger]
-    )
+    row = await connection.fetchrow(REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger])
     assert row is not None  # an upsert without a WHERE gives its row
     return _run_out(row), row["created"]
 
@@ -77,12 +75,7 @@ async def cancel_active(connection: Connection, tenant_id: UUID, marketplace: Ma
 
 
 async def request_run(
-    tenant_id: UUID,
-    marketplace: Marketplace | None,
-    trigger: Trigger,
-    *,
-    scopes: Sequence[Stage] | None = None,
-    full: bool = False,
+    tenant_id: UUID, marketplace: Marketplace | None, trigger: Trigger, *, scopes: Sequence[Stage] | None = None, full: bool = False
 ) -> tuple[RunOut, bool]:
     """Ask for a run of the tenant's account, and wake a worker.
 
@@ -120,13 +113,7 @@ async def get_run(tenant_id: UUID, run_id: UUID) -> RunOut:
 
 
 async def list_runs(
-    tenant_id: UUID,
-    *,
-    status: RunStatus | None,
-    marketplace: Marketplace | None,
-    since: datetime | None,
-    limit: int,
-    cursor: str | None,
+    tenant_id: UUID, *, status: RunStatus | None, marketplace: Marketplace | None, since: datetime | None, limit: int, cursor: str | None
 ) -> PageOut[RunOut]:
     """The tenant's runs, newest first; `since` is about `queued_at`."""
     query = ("runs", status, marketplace, since)
@@ -146,7 +133,7 @@ async def list_runs(
     return PageOut(items, encode_cursor(query, (items[-1].id,)) if more else None)
 
 
-def _run_out(row: asyncpg.Record) -> RunOut:
+def _run_out(row: Any) -> RunOut:
     return RunOut(
         id=row["id"],
         marketplace=Marketplace(row["marketplace"]),

@@ -47,9 +47,7 @@ class StockService:
         if closed:
             report.error = ErrorOut(closed[0].code, closed[0].detail)
 
-    async def _read_report(
-        self, client: MarketplaceClient, fulfilment: Fulfilment, report: StageReport
-    ) -> dict[str, list[FetchedStock]]:
+    async def _read_report(self, client: MarketplaceClient, fulfilment: Fulfilment, report: StageReport) -> dict[str, list[FetchedStock]]:
         """The whole report by product: few sellers have more than one page of it, and a product's rows may stand on two."""
         by_product: dict[str, list[FetchedStock]] = {}
         async for pages in read_ahead(client.stock_pages(fulfilment)):

@@ -5,16 +5,7 @@ from collections.abc import Sequence
 from app.credentials.service import confirm_credentials
 from app.database import Connection, tenant_scope
 from app.events.outbox import record
-from app.events.types import (
-    EventError,
-    LowStockItem,
-    OrderCounts,
-    ProductCounts,
-    StockCounts,
-    SyncCompleted,
-    SyncCounts,
-    SyncFailed,
-)
+from app.events.types import EventError, LowStockItem, OrderCounts, ProductCounts, StockCounts, SyncCompleted, SyncCounts, SyncFailed
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import RunStatus, Stage
@@ -94,9 +85,7 @@ async def _completed(
     products = by_name.get(Stage.PRODUCTS, StageReport(Stage.PRODUCTS))
     stocks = by_name.get(Stage.STOCKS, StageReport(Stage.STOCKS))
     counts = SyncCounts(
-        products=ProductCounts(
-            created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]
-        ),
+        products=ProductCounts(created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]),
         stocks=StockCounts(changed=stocks.created + stocks.updated + stocks.archived, total_units=totals["units"]),
         orders=OrderCounts(new=0),
     )

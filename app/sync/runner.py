@@ -13,6 +13,7 @@ from app.credentials.factory import create_marketplace_client
 from app.credentials.service import reject_credentials
 from app.database import tenant_scope
 from app.errors import CredentialsMissing, StockTrackerError, Unavailable
+from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
 from app.marketplaces.contract import MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
@@ -24,7 +25,6 @@ from app.runs.tables import Stage
 from app.stocks.service import StockService
 from app.sync.outcome import finish, finish_cancelled
 from app.vault import CredentialsUnreadable
-from app.events.jobs import DeliverEvents
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
 # A shutdown waits for the write that is under way, not for the page that is being fetched.
@@ -97,7 +97,9 @@ async def _carry_out(lease: Lease) -> None:
 
 async def _run_stages(lease: Lease) -> None:
     if lease.crashes >= MOST_CRASHES:
-        status = await finish(lease, ErrorOut("crashed", "The sync was interrupted three times. Please try again; if that fails, tell support."))
+        status = await finish(
+            lease, ErrorOut("crashed", "The sync was interrupted three times. Please try again; if that fails, tell support.")
+        )
         log.error("run.crashed", status=status)
         return
     try:
@@ -205,5 +207,3 @@ async def _heartbeat(lease: Lease) -> AsyncIterator[None]:
     finally:
         beating.cancel()
         await asyncio.wait([beating])
-
-

@@ -1,0 +1,102 @@
+"""What a Wildberries key says of itself, read without asking anybody.
+
+A key is a JWT. Wildberries publishes no key to check its signature with, so all of this is a claim; whether the token is genuine, only
+Wildberries says. Source: dev.wildberries.ru, "Introduction to API", "Authorization" (fields and bits), as of 2026-11.
+"""
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from app.secret import Secret
+
+
+class TokenType(StrEnum):
+    """Which limits apply, and which methods are open. `TEST` serves the marketplace's sandbox only."""
+
+    BASE = "base"
+    TEST = "test"
+    PERSONAL = "personal"
+    SERVICE = "service"
+
+
+class Category(StrEnum):
+    """What a seller ticks when making a token, in the words of the page where that is done. It can't be changed afterwards."""
+
+    CONTENT = "Content"
+    ANALYTICS = "Analytics"
+    PRICES = "Prices and discounts"
+    MARKETPLACE = "Marketplace"
+    STATISTICS = "Statistics"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token's claims. None where it doesn't say; `categories` are None when unknown, empty when none of ours is ticked."""
+
+    seller_id: str | None
+    type: TokenType | None
+    categories: frozenset[Category] | None
+    expires_at: datetime | None
+    read_only: bool | None
+
+    def is_expired(self, at: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= at
+
+
+class _Payload(msgspec.Struct):
+    sid: str | None = None
+    s: int | None = None
+    exp: int | float | None = None
+    acc: int | None = None
+    purpose: str | None = msgspec.field(name="for", default=None)
+    t: bool | None = None
+
+
+_BIT = {Category.CONTENT: 1, Category.ANALYTICS: 2, Category.PRICES: 3, Category.MARKETPLACE: 4, Category.STATISTICS: 5}
+_READ_ONLY_BIT = 30
+_TYPE_OF_ACC = {1: TokenType.BASE, 2: TokenType.TEST, 3: TokenType.PERSONAL, 4: TokenType.SERVICE}
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_LONGEST_SELLER_ID = 64
+
+_payload = msgspec.json.Decoder(_Payload)
+
+
+def read_token(key: Secret) -> Token | None:
+    """The claims; None if the key can't be read, which proves nothing: the form is internal to Wildberries and may change."""
+    parts = key.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        payload = _payload.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return Token(
+        seller_id=payload.sid if payload.sid and len(payload.sid) <= _LONGEST_SELLER_ID else None,
+        type=_type(payload),
+        categories=None if payload.s is None else frozenset(category for category, bit in _BIT.items() if payload.s >> bit & 1),
+        expires_at=_instant(payload.exp),
+        read_only=None if payload.s is None else bool(payload.s >> _READ_ONLY_BIT & 1),
+    )
+
+
+def _type(payload: _Payload) -> TokenType | None:
+    if payload.t:
+        return TokenType.TEST
+    if payload.acc in _TYPE_OF_ACC:
+        return _TYPE_OF_ACC[payload.acc]
+    # Tokens of before spring 2026 have no `acc`; what they are for tells two of the types.
+    if payload.purpose == "self":
+        return TokenType.PERSONAL
+    if payload.purpose is not None and payload.purpose.startswith("asid:"):
+        return TokenType.SERVICE
+    return None
+
+
+def _instant(unix_s: float | None) -> datetime | None:
+    try:
+        return None if unix_s is None else _EPOCH + timedelta(seconds=unix_s)
+    except (OverflowError, ValueError):
+        return None

@@ -1,0 +1,29 @@
+"""Encoded answers, kept as long as they fit: a shop that stands still is not described twice."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+
+class PageCache:
+    """The most recently used answers, up to `capacity_bytes` together. Keys name the version of what they describe, so nothing expires."""
+
+    def __init__(self, capacity_bytes: int = 32 * 1024 * 1024) -> None:
+        self._pages: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> bytes | None:
+        page = self._pages.get(key)
+        if page is not None:
+            self._pages.move_to_end(key)
+        return page
+
+    def put(self, key: Hashable, page: bytes) -> None:
+        # One report of a large shop would otherwise push everybody else's pages out.
+        if len(page) > self._capacity_bytes // 4:
+            return
+        self._bytes += len(page) - len(self._pages.pop(key, b""))
+        self._pages[key] = page
+        while self._bytes > self._capacity_bytes:
+            _, evicted = self._pages.popitem(last=False)
+            self._bytes -= len(evicted)
