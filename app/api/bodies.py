@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar, cast
 
 from litestar import Request
+from litestar.enums import RequestEncodingType
 from litestar.exceptions import InternalServerException
+from litestar.params import BodyKwarg
+from litestar.typing import FieldDefinition
 
 from app.api.validation import invalid, validate
 from app.errors import FieldError, InvalidInput, StockTrackerError
@@ -53,29 +56,31 @@ class StrictRequest(Request[Any, Any, Any]):
     """Litestar's request, with a body that is either right in all respects or refused."""
 
     async def body(self) -> bytes:
-        expects_json = self._expects_json()
-        if expects_json:
-            self._check_headers()
         try:
             raw = await super().body()
         except InternalServerException as error:
             raise IncompleteBody("The connection ended before the body did.") from error
-        if expects_json and not raw:
+        expected = self._json_field()
+        if expected and raw:
+            self._check_headers()
+        elif expected and not expected.is_optional:
             raise InvalidInput("The body is empty; a JSON object is expected.", (FieldError("", "Required"),))
         return raw
 
     async def json(self) -> Any:
-        field = self.route_handler.parsed_data_field
-        return decode_body(await self.body(), field.annotation if field else Any)
+        expected = self._json_field()
+        return decode_body(await self.body(), expected.annotation if expected else Any)
 
-    def _expects_json(self) -> bool:
-        # Outside of a route there is no handler: the exception handlers make a request of any scope.
-        handler = self.scope.get("route_handler")
-        return handler is not None and handler.parsed_data_field is not None
+    def _json_field(self) -> FieldDefinition | None:
+        """The handler's `data`, where it is JSON."""
+        field = self.route_handler.parsed_data_field
+        if field is None or not isinstance(field.kwarg_definition, BodyKwarg):
+            return None
+        return field if field.kwarg_definition.media_type == RequestEncodingType.JSON else None
 
     def _check_headers(self) -> None:
         media_type, options = self.content_type
-        if media_type.lower() != "application/json" or options.get("charset", "utf-8").strip('"').lower() not in ("utf-8", "utf8"):
+        if media_type != "application/json" or options.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
             raise UnsupportedMediaType("Send the body as `Content-Type: application/json`, in UTF-8.")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Send the body as it is: compressed bodies are not accepted.")

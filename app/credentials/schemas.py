@@ -1,17 +1,13 @@
 """Credentials as they cross the wire. A secret comes in and never goes out."""
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from app.api.structs import SecretText
 from app.credentials.tables import Provider
 from app.marketplaces.contract import CredentialStatus
-
-# A Wildberries token has some 400 characters; this is a bound, not a rule.
-WildberriesKey = Annotated[SecretText, Meta(extra={"min_length": 1, "max_length": 4096})]
 
 
 class CredentialsPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -75,7 +75,7 @@ def issue_token(
     *,
     products: int | None = None,
     categories: Iterable[Category] = tuple(Category),
-    token_type: TokenType = "personal",  # noqa: S107, a kind of token, not one
+    token_type: TokenType = "personal",
     read_only: bool = True,
     expires_at: datetime | None = None,
 ) -> str:

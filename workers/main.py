@@ -1,0 +1,67 @@
+"""A worker process: it opens what the tasks need, listens for doorbells, and stops in good order."""
+
+import asyncio
+import gc
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+import uvloop
+from taskiq.receiver import Receiver
+
+from app.cache import close_cache, open_cache
+from app.credentials.factory import close_marketplace_connections
+from app.database import database
+from app.jobs import broker
+from app.observability.logs import configure_logs
+from app.settings import Settings, get_settings
+from workers import sync, webhooks
+
+# Syncs wait for the network most of the time, so many go on at once in a process.
+DEFAULT_CONCURRENCY = 64
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings, concurrency: int) -> None:
+    """Work until a signal comes; then claim nothing more, give running syncs back at their checkpoint, and end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await database.open(settings.database_url, pool_size=settings.database_pool_size, production=settings.production)
+    open_cache(settings)
+    broker.connect_to(settings.redis_url.reveal())
+    broker.is_worker_process = True
+    await broker.startup()
+    await webhooks.start(settings)
+    # What is alive now lives as long as the process: a collection need not walk it each time.
+    gc.collect()
+    gc.freeze()
+    with ThreadPoolExecutor(1) as executor:
+        receiver = Receiver(broker, executor=executor, max_async_tasks=concurrency, run_startup=False)
+        listening = asyncio.create_task(receiver.listen(stop))
+        log.info("worker.started", worker=sync.runner.worker, concurrency=concurrency)
+        try:
+            await stop.wait()
+            await sync.runner.stop()
+            await webhooks.stop()
+            await listening
+        finally:
+            await broker.shutdown()
+            await close_marketplace_connections()
+            await close_cache()
+            await database.close()
+            log.info("worker.stopped")
+
+
+def main(concurrency: str = str(DEFAULT_CONCURRENCY)) -> None:
+    """The process."""
+    settings = get_settings()
+    configure_logs(settings)
+    uvloop.run(run(settings, int(concurrency)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,41 @@
+"""What workers do about syncs."""
+
+import asyncio
+import os
+import socket
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from app.jobs import broker
+from app.runs.jobs import WakeWorker
+from app.runs.service import get_run, request_run
+from app.runs.tables import RunStatus, Trigger
+from app.sync.runner import Runner
+
+# Another worker has the run: its row is looked at this often.
+LOOK_AGAIN_S = 0.5
+
+runner = Runner(worker=f"{socket.gethostname()}:{os.getpid()}"[:100])
+
+
+@broker.task(WakeWorker.name)
+async def wake_worker() -> int:
+    """Carry out what is due, most urgent first, until nothing is. Gives the number of runs."""
+    return await runner.drain()
+
+
+@broker.task("sync_tenant_products")
+async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
+    """Join or make the run of the tenant's marketplace account, see it through, and give the finished run, as `GET /sync/{id}` does.
+
+    Raises:
+        CredentialsMissing: the tenant has no key.
+    """
+    tenant = UUID(tenant_id)
+    run, _ = await request_run(tenant, None, Trigger.API)
+    await runner.carry_out_run(run.id)
+    while (run := await get_run(tenant, run.id)).status in (RunStatus.QUEUED, RunStatus.RUNNING):
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return msgspec.to_builtins(run)
