@@ -1,19 +1,11 @@
 """Who may call, and for which tenant."""
 
-from enum import StrEnum
-
 from piccolo.columns import UUID, Bytea, ForeignKey, Timestamptz, Varchar
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
+from app.api.roles import Role
 from app.tenants.tables import Tenant
-
-
-class Role(StrEnum):
-    """What a member may do: an owner all, a viewer only read."""
-
-    OWNER = "owner"
-    VIEWER = "viewer"
 
 
 class User(Table, tablename="users"):

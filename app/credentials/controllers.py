@@ -7,8 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
 
-from app.api.roles import Role
-from app.auth.authentication import Caller
+from app.api.roles import Caller, Role
 from app.credentials import service
 from app.credentials.schemas import CredentialOut, CredentialsPatch, CredentialsUpdated
 from app.credentials.tables import Provider

@@ -1,0 +1,30 @@
+"""Who calls, and what that caller may do. A handler names its role as data, `opt={"role": Role.VIEWER}`; app.auth checks it."""
+
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+
+class Role(StrEnum):
+    """What a member may do: an owner all, a viewer only read."""
+
+    OWNER = "owner"
+    VIEWER = "viewer"
+
+    def may_act_as(self, needed: "Role") -> bool:
+        return self is Role.OWNER or self is needed
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whom the token of a request speaks for. The tenant comes from there alone, never from a body, path or query."""
+
+    user_id: UUID
+    tenant_id: UUID
+    session_id: UUID
+    role: Role
+
+    @property
+    def actor(self) -> str:
+        """As the audit log names it."""
+        return f"user:{self.user_id}"
