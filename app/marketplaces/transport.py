@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     secrets: tuple[Secret, ...] = ()
 
     @property
@@ -88,13 +88,6 @@ class Limits(Protocol):
         ...
 
 
-class Unlimited:
-    """No budgets: the marketplace's own refusals are all that slows a call down."""
-
-    async def wait_s(self, account: str, group: str, at_most_s: float) -> float:
-        return 0.0
-
-
 class Transport:
     """What one marketplace client sends its calls through. The connections are shared by all; `traffic` is this client's own."""
 
@@ -107,7 +100,7 @@ class Transport:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._http = http
-        self._limits = limits or Unlimited()
+        self._limits = limits
         self._backoff = backoff or Backoff()
         self._sleep = sleep
         self.traffic = Traffic()
@@ -139,6 +132,8 @@ class Transport:
             attempt += 1
 
     async def _await_turn(self, call: Call) -> None:
+        if self._limits is None:
+            return
         wait_s = await self._limits.wait_s(call.account, call.group, call.patience_s)
         if wait_s > call.patience_s:
             raise RateLimited(timedelta(seconds=wait_s))
@@ -165,22 +160,20 @@ class Transport:
         return Answer(response.status_code, response.headers, body, secrets)
 
 
-async def _bounded_body(response: httpx.Response, max_bytes: int) -> bytes:
+async def _bounded_body(response: httpx.Response, max_bytes: int) -> bytearray:
     """The body, unpacked. Of a refusal, its beginning.
 
     Raises:
         UnexpectedResponse: it is larger than a right answer can be.
     """
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     async for chunk in response.aiter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if not response.is_success and size >= REFUSAL_BYTES:
+        body += chunk
+        if not response.is_success and len(body) >= REFUSAL_BYTES:
             break
-        if size > max_bytes:
+        if len(body) > max_bytes:
             raise UnexpectedResponse(f"The answer is larger than {max_bytes // MIB} MiB.")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body
 
 
 def make_http_client() -> httpx.AsyncClient:

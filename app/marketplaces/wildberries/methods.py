@@ -10,7 +10,11 @@ from app.marketplaces.wildberries.token import Category
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """`group` names the budget that calls draw from, beside others of the group. `closed` is what a seller hears whose token's type is refused."""
+    """How to call it and how patiently (see `Call`).
+
+    `group` names the budget that calls draw from; methods of one group share it. `closed` is what a seller hears to whose type of token the
+    method is not open.
+    """
 
     verb: str
     path: str
@@ -18,6 +22,9 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     category: Category
     closed: str
     max_bytes: int
+    attempts: int = 5
+    patience_s: float = 10.0
+    timeout_s: float = 300.0
 
 
 # 3 calls in 30 s per host; asked on a schedule, Wildberries blocks it for a while.
@@ -28,6 +35,10 @@ PING = Method(
     category=Category.CONTENT,
     closed="Wildberries accepts the key, and does not open its product cards to it.",
     max_bytes=MIB,
+    # Somebody is waiting for the verdict on a key.
+    attempts=2,
+    patience_s=3.0,
+    timeout_s=8.0,
 )
 
 CARDS_LIST = Method(

@@ -5,7 +5,7 @@ Ids must be there. The spelling differs between their services (`nmID` in Conten
 Source: dev.wildberries.ru, "Products" and "Analytics", as of 2026-10-24.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,11 +18,11 @@ Units = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 class Ping(msgspec.Struct):
     """GET /ping"""
 
-    status: str = msgspec.field(name="Status")
+    status: Literal["OK"] = msgspec.field(name="Status")
 
 
 class CardsCursor(msgspec.Struct, omit_defaults=True):
-    """Where to go on in the list of cards. In an answer `total` is the number of cards in that answer; in a question `limit` asks for so many."""
+    """Behind which card to go on; without one, from the first. It is our checkpoint, too."""
 
     limit: int | None = None
     updated_at: str | None = msgspec.field(name="updatedAt", default=None)
@@ -107,7 +107,7 @@ class StockQuestion(msgspec.Struct):
 
     limit: int
     offset: int
-    nm_ids: list[int] = msgspec.field(name="nmIds", default_factory=list)
+    nm_ids: list[int] = msgspec.field(name="nmIds", default_factory=list[int])
 
 
 class StockRow(msgspec.Struct, gc=False):
