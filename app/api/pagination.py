@@ -24,14 +24,7 @@ Limit = Annotated[int, Meta(ge=1, le=500, description="How many items at most.",
 """As a parameter: `limit: FromQuery[Limit] = DEFAULT_LIMIT`."""
 
 MAX_CURSOR_LENGTH = 2048
-Cursor = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=MAX_CURSOR_LENGTH,
-        description="`next_cursor` of the page before.",
-    ),
-]
+Cursor = Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_LENGTH, description="`next_cursor` of the page before.")]
 """As a parameter: `cursor: FromQuery[Cursor | None] = None`."""
 
 _CHECK_LENGTH = 8
@@ -71,10 +64,7 @@ def decode_cursor(cursor: str, query: tuple[object, ...], types: tuple[Any, ...]
             raise ValueError
     except (ValueError, msgspec.MsgspecError):
         message = "Not a cursor of this list with these filters; leave it out to begin anew."
-        raise InvalidInput(
-            "The cursor does not belong to this query.",
-            (FieldError("cursor", message),),
-        ) from None
+        raise InvalidInput("The cursor does not belong to this query.", (FieldError("cursor", message),)) from None
     return key
 
 

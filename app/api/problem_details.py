@@ -7,7 +7,7 @@
 import math
 import re
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +16,6 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.types import ExceptionHandlersMap
 
 from app.api.validation import invalid
 from app.errors import FieldError, Forbidden, InvalidInput, NotFound, StockTrackerError, Unauthenticated, Unavailable
@@ -77,15 +76,13 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         detail=problem.detail,
         instance=quote(request.scope["path"]),
         code=problem.code,
-        request_id=cast("dict[str, Any]", request.scope["state"]).get("request_id", ""),
+        request_id=request.scope["state"].get("request_id", ""),
         errors=problem.errors if isinstance(problem, InvalidInput) else (),
     )
-    return Response(
-        msgspec.json.encode(body), status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(request, error, problem)
-    )
+    return Response(msgspec.json.encode(body), status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(request, error, problem))
 
 
-EXCEPTION_HANDLERS: ExceptionHandlersMap = {Exception: problem_response}
+EXCEPTION_HANDLERS: Final = {Exception: problem_response}
 """For the application: one handler for all, since each error knows its own status and code."""
 
 

@@ -13,13 +13,7 @@ from app.errors import InvalidInput
 from app.ids import new_id
 
 QUERY = ("products", "wildberries", None, "title")
-KEY = (
-    "Шарф красный",
-    7,
-    new_id(),
-    datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC),
-    None,
-)
+KEY = ("Шарф красный", 7, new_id(), datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC), None)
 TYPES = (str, int, UUID, datetime, str | None)
 
 
@@ -37,15 +31,7 @@ def test_a_cursor_needs_no_escaping_in_an_address() -> None:
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        ("products", "ozon", None, "title"),
-        ("orders", "wildberries", None, "title"),
-        ("products",),
-        (),
-    ],
-)
+@pytest.mark.parametrize("other", [("products", "ozon", None, "title"), ("orders", "wildberries", None, "title"), ("products",), ()])
 def test_a_cursor_of_another_query_is_refused(other: tuple[object, ...]) -> None:
     cursor = encode_cursor(QUERY, KEY)
 
@@ -64,20 +50,7 @@ def test_a_cursor_with_any_one_character_changed_is_refused() -> None:
             decode_cursor(mangled, QUERY, TYPES)
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "",
-        "x",
-        "====",
-        "не курсор",
-        "AAAAAAAAAAA",
-        "\0",
-        "A" * 5000,
-        encode_cursor(QUERY, KEY) + "=",
-        "a b",
-    ],
-)
+@pytest.mark.parametrize("cursor", ["", "x", "====", "не курсор", "AAAAAAAAAAA", "\0", "A" * 5000, encode_cursor(QUERY, KEY) + "=", "a b"])
 def test_what_is_no_cursor_is_refused_by_name(cursor: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         decode_cursor(cursor, QUERY, TYPES)
