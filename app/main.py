@@ -1,0 +1,73 @@
+"""create_app(): every router, middleware, handler and resource on one page."""
+
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+
+from app.api.bodies import MAX_BODY_BYTES, StrictRequest
+from app.api.headers import StandardHeaders
+from app.api.openapi import openapi_config
+from app.api.parameters import StrictQuery
+from app.api.problem_details import EXCEPTION_HANDLERS
+from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
+from app.auth.controllers import AuthController
+from app.auth.guards import RoleCheck
+from app.cache import close_cache, get_cache, open_cache
+from app.credentials.controllers import CredentialController
+from app.credentials.factory import close_marketplace_connections
+from app.database import database, system_scope
+from app.jobs import broker
+from app.migrations import pending
+from app.observability.health import HealthController
+from app.observability.logs import AccessLog, configure_logs
+from app.products.controllers import ProductController
+from app.redis import start_redis, stop_redis
+from app.runs.controllers import SyncController
+from app.settings import Settings, get_settings
+from app.tenants.controllers import TenantController
+from app.webhooks.controllers import WebhookController
+from app.webhooks.sender import open_sender, close_sender
+
+API_PATH = "/api/v1"
+
+CONTROLLERS = [AuthController, TenantController, CredentialController, SyncController, ProductController, WebhookController]
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """The API as an ASGI application. Resources are opened when it starts and closed when it stops."""
+    settings = settings or get_settings()
+    configure_logs(settings)
+
+    @asynccontextmanager
+    async def resources(_: Litestar) -> AsyncGenerator[None]:
+        await database.open(settings.database_url, pool_size=settings.database_pool_size, production=settings.production)
+        start_redis(settings.redis_url.reveal())
+        open_cache(settings)
+        broker.connect_to(settings.redis_url.reveal())
+        await broker.startup()
+        # What is alive now lives as long as the process: a collection need not walk it each time.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            await broker.shutdown()
+            await close_marketplace_connections()
+            await close_cache()
+            await stop_redis()
+            await database.close()
+
+    app = Litestar(
+        [Router(API_PATH, route_handlers=CONTROLLERS, dependencies=CALLER_DEPENDENCIES), HealthController],
+        request_class=StrictRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        middleware=[AccessLog(), Authentication(settings), RoleCheck(), StrictQuery()],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=openapi_config(settings.public_url),
+        lifespan=[resources],
+        logging_config=None,
+    )
+    app.asgi_handler = StandardHeaders(app.asgi_handler)
+    return app
