@@ -169,10 +169,10 @@ async def _bounded_body(response: httpx.Response, max_bytes: int) -> bytearray:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
+        if response.is_success and len(body) > max_bytes:
+            raise UnexpectedResponse(f"The answer is larger than {max_bytes:,} bytes.")
         if not response.is_success and len(body) >= REFUSAL_BYTES:
             break
-        if len(body) > max_bytes:
-            raise UnexpectedResponse(f"The answer is larger than {max_bytes // MIB} MiB.")
     return body
 
 
