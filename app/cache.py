@@ -32,9 +32,11 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from redis.commands.core import AsyncScript
 from redis.exceptions import ResponseError
 
 from app.redis import REDIS_ERRORS, open_redis
+from app.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,68 +60,71 @@ _KEY: Final = re.compile(r"[!-~]{1,200}")
 """Visible ASCII: neither a control character nor a space, and nothing that two encodings spell differently."""
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_decode = msgspec.msgpack.Decoder().decode
 
 log = structlog.get_logger(__name__)
 
+_NAMES = """
+local prefix, space = 'tenant:' .. ARGV[1] .. ':', 'cache:' .. ARGV[1] .. ':'
+local key, name, keys = ARGV[2], prefix .. ARGV[2], space .. 'keys'
+local generation, lock = space .. 'generation', space .. 'lock:' .. ARGV[2]
+"""
+
 _STORE = f"""
-local function store(value_key, keys, prefix, key, value, ttl)
-  redis.call('SET', value_key, value, 'PX', ttl)
+local function store(value, ttl)
+  redis.call('SET', name, value, 'PX', ttl)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   redis.call('ZADD', keys, now + ttl, key)
   redis.call('ZREMRANGEBYSCORE', keys, '-inf', now)
   local excess = redis.call('ZCARD', keys) - {MAX_KEYS}
   if excess > 0 then
-    local oldest = redis.call('ZPOPMIN', keys, excess)
-    for i = 1, #oldest, 2 do redis.call('UNLINK', prefix .. oldest[i]) end
+    local soonest = redis.call('ZPOPMIN', keys, excess)
+    for i = 1, #soonest, 2 do redis.call('UNLINK', prefix .. soonest[i]) end
   end
   if redis.call('PTTL', keys) < tonumber(ttl) then redis.call('PEXPIRE', keys, ttl) end
 end
 """
 
-# KEYS: value, keys. ARGV: prefix, key, value, ttl in ms.
-_SET = f"{_STORE} store(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) return 1"
+# tenant, key, value, ttl in ms
+_SET = f"{_NAMES}{_STORE} store(ARGV[3], ARGV[4]) return 1"
 
-# KEYS: value, generation, lock. ARGV: token. Answers the value, or the generation and whether the caller is the one to compute.
-_BEGIN = f"""
-local value = redis.call('GET', KEYS[1])
+# tenant, key, token → the value; or the generation, and 1 if the caller is the one to compute
+_BEGIN = f"""{_NAMES}
+local value = redis.call('GET', name)
 if value then return value end
-local generation = redis.call('GET', KEYS[2]) or ARGV[1]
-redis.call('SET', KEYS[2], generation, 'EX', {GENERATION_S})
-local holder = redis.call('GET', KEYS[3])
-if holder and string.sub(holder, 1, #generation) == generation then return {{generation, 0}} end
-redis.call('SET', KEYS[3], generation .. ARGV[1], 'PX', {int(LOCK_S * 1000)})
-return {{generation, 1}}
+local word = redis.call('GET', generation) or ARGV[3]
+redis.call('SET', generation, word, 'EX', {GENERATION_S})
+local holder = redis.call('GET', lock)
+if holder and string.sub(holder, 1, #word) == word then return {{word, 0}} end
+redis.call('SET', lock, word .. ARGV[3], 'PX', {int(LOCK_S * 1000)})
+return {{word, 1}}
 """
 
-# KEYS: value, keys, generation, lock. ARGV: generation, token, prefix, key, value or nothing, ttl in ms.
-_FINISH = f"""{_STORE}
-if redis.call('GET', KEYS[4]) == ARGV[1] .. ARGV[2] then redis.call('DEL', KEYS[4]) end
-if ARGV[5] == '' or redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
-store(KEYS[1], KEYS[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+# tenant, key, token, generation, value or nothing, ttl in ms
+_FINISH = f"""{_NAMES}{_STORE}
+if redis.call('GET', lock) == ARGV[4] .. ARGV[3] then redis.call('DEL', lock) end
+if ARGV[5] == '' or redis.call('GET', generation) ~= ARGV[4] then return 0 end
+store(ARGV[5], ARGV[6])
 return 1
 """
 
-# KEYS: value, keys, generation. ARGV: key.
-_DELETE = """
-redis.call('DEL', KEYS[3])
-redis.call('ZREM', KEYS[2], ARGV[1])
-return redis.call('UNLINK', KEYS[1])
-"""
+# tenant, key
+_DELETE = f"{_NAMES} redis.call('DEL', generation) redis.call('ZREM', keys, key) return redis.call('UNLINK', name)"
 
-# KEYS: keys, generation. ARGV: prefix, pattern. The pattern meets the keys without their prefix, so it can't speak of any other tenant's.
-_INVALIDATE = """
-redis.call('DEL', KEYS[2])
-local matching, cursor = {}, '0'
+# tenant, pattern. The pattern meets the keys without their prefix, so it can't speak of any other tenant's.
+_INVALIDATE = f"""{_NAMES}
+redis.call('DEL', generation)
+local matching, cursor = {{}}, '0'
 repeat
-  local page = redis.call('ZSCAN', KEYS[1], cursor, 'MATCH', ARGV[2], 'COUNT', 1000)
+  local page = redis.call('ZSCAN', keys, cursor, 'MATCH', key, 'COUNT', 1000)
   cursor = page[1]
   for i = 1, #page[2], 2 do matching[#matching + 1] = page[2][i] end
 until cursor == '0'
 local count = 0
-for _, key in ipairs(matching) do
-  count = count + redis.call('UNLINK', ARGV[1] .. key)
-  redis.call('ZREM', KEYS[1], key)
+for _, match in ipairs(matching) do
+  count = count + redis.call('UNLINK', prefix .. match)
+  redis.call('ZREM', keys, match)
 end
 return count
 """
@@ -151,9 +156,8 @@ class RedisCache:
 
     async def get(self, tenant_id: UUID | str, key: str) -> Any | None:
         """The value, made of plain types (`dict`, `list`, `str`, `bytes`, `datetime` …), or None."""
-        name = _value_name(_tenant(tenant_id), _checked(key))
-        raw = await self._ask(self._redis.get, name) if self.enabled else None
-        return None if raw is None else _decoded(_plain, raw)
+        raw = await self._ask(self._redis.get, _name(tenant_id, key)) if self.enabled else None
+        return None if raw is None else _decode(raw)
 
     async def set(self, tenant_id: UUID | str, key: str, value: Any, ttl: int | None = None) -> bool:
         """Store anything that msgspec can encode, for `ttl` seconds (else the default). False: it was not stored.
@@ -161,46 +165,38 @@ class RedisCache:
         A value that was read before an invalidation and is set after it, is stale: `@cached` guards against that, this can't.
         """
         tenant, raw, ttl_ms = _tenant(tenant_id), _encode(value), _milliseconds(self.default_ttl if ttl is None else ttl)
-        name = _value_name(tenant, _checked(key))
-        if not self.enabled or not _fits(name, raw):
+        _check(key)
+        if not self.enabled or not _fits(tenant, key, raw):
             return False
-        return bool(await self._ask(self._set, [name, _keys_name(tenant)], [_prefix(tenant), key, raw, ttl_ms]))
+        return bool(await self._ask(self._set, [], [tenant, key, raw, ttl_ms]))
 
     async def delete(self, tenant_id: UUID | str, key: str) -> bool:
-        """Forget one key. True: it was there."""
-        tenant = _tenant(tenant_id)
-        name = _value_name(tenant, _checked(key))
-        deleted = await self._ask(self._delete, [name, _keys_name(tenant), _generation_name(tenant)], [key])
-        if deleted is None:
-            self._owe(tenant)
-        return bool(deleted)
+        """Forget one key, and whatever is being computed for the tenant just now. True: it was there."""
+        _check(key)
+        return bool(await self._forget(self._delete, _tenant(tenant_id), key))
 
     async def exists(self, tenant_id: UUID | str, key: str) -> bool:
-        name = _value_name(_tenant(tenant_id), _checked(key))
-        return self.enabled and bool(await self._ask(self._redis.exists, name))
+        return self.enabled and bool(await self._ask(self._redis.exists, _name(tenant_id, key)))
 
     async def invalidate_pattern(self, tenant_id: UUID | str, pattern: str) -> int:
         """Forget the tenant's keys that match, and whatever is being computed for the tenant just now. How many there were.
 
         The pattern is Redis's glob, `products:*` say, over the keys as the caller names them.
         """
-        tenant = _tenant(tenant_id)
-        count = await self._ask(self._invalidate, [_keys_name(tenant), _generation_name(tenant)], [_prefix(tenant), _checked(pattern)])
-        if count is None:
-            self._owe(tenant)
-            return 0
-        return int(count)
+        _check(pattern)
+        return await self._forget(self._invalidate, _tenant(tenant_id), pattern)
 
     async def flush_tenant(self, tenant_id: UUID | str) -> int:
         """Forget all keys of the tenant. How many there were."""
-        return await self.invalidate_pattern(tenant_id, "*")
+        return await self._forget(self._invalidate, _tenant(tenant_id), "*")
 
     async def ping(self) -> bool:
         """Whether Redis answers, asked anew."""
         try:
-            return bool(await self._redis.execute_command("PING"))
+            await self._redis.execute_command("PING")
         except REDIS_ERRORS:
             return False
+        return True
 
     async def aclose(self) -> None:
         """Cancel what is being computed, and close the connections."""
@@ -218,8 +214,7 @@ class RedisCache:
         The computation is a task of its own: a caller that is cancelled leaves it to the others. If it fails, its first caller gets the error,
         and the others look again once, so that one more computation decides.
         """
-        tenant = _tenant(tenant_id)
-        name = _value_name(tenant, _checked(key))
+        name = _name(tenant_id, key)
         begun_before_us = self._flights.get(name)
         may_look_again = True
         while True:
@@ -229,10 +224,10 @@ class RedisCache:
                     return decoder.decode(raw)
                 except msgspec.DecodeError:
                     # Stored by a release in which the function returned something else.
-                    await self.delete(tenant, key)
+                    await self.delete(tenant_id, key)
             flight = self._flights.get(name)
             if flight is None:
-                flight = asyncio.create_task(self._compute(tenant, key, ttl, decoder, compute))
+                flight = asyncio.create_task(self._compute(_tenant(tenant_id), key, ttl, decoder, compute))
                 self._flights[name] = flight
                 flight.add_done_callback(lambda _: self._flights.pop(name))
                 return await asyncio.shield(flight)
@@ -259,15 +254,14 @@ class RedisCache:
                 begun = None
         if begun is None:
             return await compute()
-        name, raw = _value_name(tenant, key), b""
+        to_store = b""
         try:
             value = await compute()
             raw = _encode(value)
-            if not _fits(name, raw):
-                raw = b""
+            if _fits(tenant, key, raw):
+                to_store = raw
         finally:
-            keys = [name, _keys_name(tenant), _generation_name(tenant), _lock_name(tenant, key)]
-            await self._ask(self._finish, keys, [begun, token, _prefix(tenant), key, raw, _milliseconds(ttl)])
+            await self._ask(self._finish, [], [tenant, key, token, begun, to_store, _milliseconds(ttl)])
         return value
 
     async def _wait_for_turn(self, tenant: str, key: str, token: str) -> bytes | str | None:
@@ -275,17 +269,35 @@ class RedisCache:
 
         It looks again and again, and is not told by a message: that would need a second connection, and a look for the messages it missed.
         """
-        keys = [_value_name(tenant, key), _generation_name(tenant), _lock_name(tenant, key)]
         patience_ends_at, pause_s = monotonic() + LOCK_S, 0.005
         while True:
-            answer = await self._ask(self._begin, keys, [token])
-            if not isinstance(answer, list):
+            answer: Any = await self._ask(self._begin, [], [tenant, key, token])
+            if answer is None or isinstance(answer, bytes):
                 return answer
             generation, ours = answer
             if ours or monotonic() >= patience_ends_at:
                 return generation.decode()
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.05)
+
+    async def _forget(self, script: AsyncScript, tenant: str, key: str) -> int:
+        count = await self._ask(script, [], [tenant, key])
+        if count is None:
+            # Debts have a bound; beyond it values live until they expire.
+            if len(self._owed) < MAX_KEYS:
+                self._owed.add(tenant)
+            if self._settling is None or self._settling.done():
+                self._settling = asyncio.create_task(self._settle())
+        return count or 0
+
+    async def _settle(self) -> None:
+        """Flush the tenants whose invalidation could not be delivered, when Redis is back."""
+        while self._owed:
+            await asyncio.sleep(PAUSE_S)
+            for tenant in tuple(self._owed):
+                if await self._ask(self._invalidate, [], [tenant, "*"]) is None:
+                    break
+                self._owed.discard(tenant)
 
     async def _ask(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any | None:
         """The answer of Redis, or None if it gives none."""
@@ -312,35 +324,19 @@ class RedisCache:
             log.info("cache.back")
         return answer
 
-    def _owe(self, tenant: str) -> None:
-        # Without an end the debts of a long outage would be. Beyond it values live until they expire.
-        if len(self._owed) < MAX_KEYS:
-            self._owed.add(tenant)
-        if self._settling is None or self._settling.done():
-            self._settling = asyncio.create_task(self._settle())
-
-    async def _settle(self) -> None:
-        while self._owed:
-            await asyncio.sleep(PAUSE_S)
-            for tenant in tuple(self._owed):
-                self._owed.discard(tenant)
-                if await self._ask(self._invalidate, [_keys_name(tenant), _generation_name(tenant)], [_prefix(tenant), "*"]) is None:
-                    self._owed.add(tenant)
-                    break
-
 
 _cache: RedisCache | None = None
 
 
-def start_cache(redis_url: str, *, enabled: bool = True, max_connections: int = 50) -> RedisCache:
-    """Open the cache of this process; `get_cache()` and `@cached` use it until `stop_cache()`.
+def open_cache(settings: Settings) -> RedisCache:
+    """The cache of this process, which `get_cache()` and `@cached` use until `close_cache()`.
 
     It has connections of its own, so that it may live in a Redis of its own, and a slow one there holds up nothing else.
     """
     global _cache
     if _cache is not None:
         raise RuntimeError("The cache is already open in this process.")
-    _cache = RedisCache(redis_url, max_connections=max_connections, enabled=enabled)
+    _cache = RedisCache(settings.redis_url.reveal(), enabled=settings.cache_enabled)
     return _cache
 
 
@@ -350,7 +346,7 @@ def get_cache() -> RedisCache:
     return _cache
 
 
-async def stop_cache() -> None:
+async def close_cache() -> None:
     global _cache
     closing, _cache = _cache, None
     if closing is not None:
@@ -365,12 +361,15 @@ def cached(name: str, ttl: int = 300) -> Callable[[Callable[P, Awaitable[T]]], C
     return type; `bytes` stay as they are. Treat a result as immutable: callers share it. Call the function outside of a transaction, since the
     computation may outlive its caller. Without an open cache, or with one that is not enabled, the function is simply called.
     """
-    _checked(name + ":" + "0" * 32)
+    _check(f"{name}:{32 * '0'}")
     _milliseconds(ttl)
 
     def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        hints = get_type_hints(function, include_extras=True)
+        if "return" not in hints:
+            raise TypeError(f"{function.__qualname__} can't be cached: it must say what it returns.")
         arguments_of = _argument_reader(function)
-        decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(get_type_hints(function, include_extras=True)["return"])
+        decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(hints["return"])
 
         @wraps(function)
         async def through_cache(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -390,7 +389,7 @@ def _argument_reader(function: Callable[..., Any]) -> Callable[[tuple[Any, ...],
     """Gives all arguments of a call in one order, the defaults filled in. `Signature.bind` does the same and takes ten times as long."""
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
-    by_position = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
     if not parameters or parameters[0].name != "tenant_id" or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         raise TypeError(f"{function.__qualname__} can't be cached: its arguments must be tenant_id and then others with names.")
     position = {p.name: place for place, p in enumerate(parameters)}
@@ -400,7 +399,7 @@ def _argument_reader(function: Callable[..., Any]) -> Callable[[tuple[Any, ...],
         values = [*args, *defaults[len(args) :]]
         for name, value in kwargs.items():
             values[position.get(name, 0)] = value
-        if len(args) > len(by_position) or inspect.Parameter.empty in values or not position.keys() >= kwargs.keys():
+        if len(args) > positional or any(value is inspect.Parameter.empty for value in values) or not position.keys() >= kwargs.keys():
             signature.bind(*args, **kwargs)  # says what is wrong
         return values
 
@@ -413,10 +412,14 @@ def _tenant(tenant_id: UUID | str) -> str:
     return str(UUID(tenant_id))
 
 
-def _checked(key: str) -> str:
+def _check(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise ValueError("A cache key or pattern is 1 to 200 visible ASCII characters.")
-    return key
+
+
+def _name(tenant_id: UUID | str, key: str) -> str:
+    _check(key)
+    return f"tenant:{_tenant(tenant_id)}:{key}"
 
 
 def _milliseconds(ttl: float) -> int:
@@ -425,28 +428,8 @@ def _milliseconds(ttl: float) -> int:
     return max(1, int(ttl * 1000))
 
 
-def _fits(name: str, raw: bytes) -> bool:
+def _fits(tenant: str, key: str, raw: bytes) -> bool:
     if len(raw) > MAX_VALUE_BYTES:
-        log.warning("cache.value_too_large", key=name, bytes=len(raw))
+        log.warning("cache.value_too_large", tenant_id=tenant, key=key, bytes=len(raw))
         return False
     return True
-
-
-def _prefix(tenant: str) -> str:
-    return f"tenant:{tenant}:"
-
-
-def _value_name(tenant: str, key: str) -> str:
-    return f"tenant:{tenant}:{key}"
-
-
-def _keys_name(tenant: str) -> str:
-    return f"cache:{tenant}:keys"
-
-
-def _generation_name(tenant: str) -> str:
-    return f"cache:{tenant}:generation"
-
-
-def _lock_name(tenant: str, key: str) -> str:
-    return f"cache:{tenant}:lock:{key}"

@@ -1,7 +1,7 @@
 """The one pool of connections to Redis that a process has.
 
-Redis is never the truth here: whoever asks it must be able to go on without an answer. So a request waits at most a quarter of a second for it,
-where redis-py would wait 5 s ten times.
+Redis is never the truth here: whoever asks it must be able to go on without an answer. So a request waits half a second for one, where redis-py would
+wait 5 s up to eleven times.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,15 @@ REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 """What a client raises when Redis is away, slow, starting or in trouble."""
 
 QUICK: Final[Mapping[str, Any]] = {
-    "socket_timeout": 0.25,
-    "socket_connect_timeout": 0.25,
+    # Not shorter: a pause of our own event loop, for a garbage collection say, would look like a server that hangs.
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
     # For a connection that a restarted server had closed. A time-out isn't tried again: the command may have been carried out.
     "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
-    # Seconds to wait for a connection when all are in use.
-    "timeout": 0.5,
+    # For a connection when all are in use.
+    "timeout": 1.0,
 }
-"""Options of a connection pool for commands that are answered at once."""
+"""Options of a connection pool for commands that are answered at once; times in seconds."""
 
 _redis: Redis | None = None
 
