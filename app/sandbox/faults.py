@@ -1,6 +1,7 @@
 """Troubles on demand: what a marketplace does to its clients on a bad day."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -22,7 +23,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the next `times` matching requests meet, after `skip` of them went well.
 
     - `server_error` 500 with an empty body, `bad_gateway` 502 with a proxy's HTML page
-    - `disconnect` the connection closes without an answer, `cut` in the middle of a body
+    - `disconnect` the connection closes without an answer, `cut` in the middle of the usual one's body
     - `rate_limited` 429 of the method, `rate_limited_globally` of the seller's whole profile, both with `retry_s`
     - `unauthorized` 401 as for a revoked token, `method_gone` 404 as for a removed method
     - `undocumented` 200 with JSON of another shape
@@ -34,7 +35,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: FaultKind
     times: Annotated[int, msgspec.Meta(ge=1)] = 1
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0
-    seller_id: str | None = None
+    seller_id: UUID | None = None
     path: str | None = None
     retry_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
     delay_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -55,7 +56,7 @@ class Faults:
     def waiting(self) -> list[Fault]:
         return list(self._waiting)
 
-    def take(self, seller_id: str | None, path: str) -> Fault | None:
+    def take(self, seller_id: UUID | None, path: str) -> Fault | None:
         """What this request meets, if anything; it is used up by that."""
         for index, fault in enumerate(self._waiting):
             if fault.seller_id not in (None, seller_id) or fault.path not in (None, path):

@@ -245,9 +245,9 @@ class Shop:
             nm_id=self._nm_id(number),
             group_id=180_000_000 + self._seed % 400 * 70_000 + model,
             kind=kind,
-            article=_article(self._seed % 3, kind.code, colour.code, number),
+            article=_article(self._seed % 3, kind.code, colour.code, number + 1),
             brand=brand,
-            title=self._titles.get(number, f"{name} {variant}, {colour.name}"),
+            title=self._titles.get(number, f"{name} {variant}, цвет {colour.name}"),
             colour=colour.name,
             photos=0 if own % 16 == 0 else 1 + own % 4,
             sizes=self._sizes(number, kind),
@@ -347,12 +347,14 @@ def _article(style: int, kind: str, colour: str, number: int) -> str:
 
 def _barcodes(chrt_id: int) -> tuple[str, ...]:
     """EAN-13 codes from the range for use inside a shop; every ninth size has two."""
-    codes = (_ean13(f"20{chrt_id % 10**10:010d}"), _ean13(f"29{chrt_id % 10**10:010d}"))
-    return codes if chrt_id % 9 == 0 else codes[:1]
+    prefixes = ("20", "29") if chrt_id % 9 == 0 else ("20",)
+    return tuple(_ean13(f"{prefix}{chrt_id % 10**10:010d}") for prefix in prefixes)
 
 
 def _ean13(digits: str) -> str:
-    return digits + str(-sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10)
+    """The twelve digits and their check digit (GS1 General Specifications, "Check digit calculations")."""
+    weighted = sum(map(int, digits[::2])) + 3 * sum(map(int, digits[1::2]))
+    return f"{digits}{-weighted % 10}"
 
 
 def _seller(seller_id: UUID, dice: int, trade_mark: str) -> Seller:

@@ -1,0 +1,57 @@
+"""What the sandbox remembers: shared by the marketplaces that it plays and the surface that controls them."""
+
+from collections import Counter
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from app.sandbox.clock import Clock
+from app.sandbox.faults import Faults
+from app.sandbox.limits import Buckets
+from app.sandbox.shop import MAX_PRODUCTS, Shop
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """How the marketplaces answer.
+
+    - `limits`: whether they count requests.
+    - `delay_ms`: how long every answer takes.
+    - `default_products`: how many a shop has whose token doesn't say.
+    - `warehouses`: Wildberries' own as one (as since August 2026), or by name (as before).
+    - `errors`: the shape of its gateway's errors and limit headers: as documented, or as seen on its newer gateways.
+    """
+
+    limits: bool = True
+    delay_ms: Annotated[int, Meta(ge=0)] = 0
+    default_products: Annotated[int, Meta(ge=0, le=MAX_PRODUCTS)] = 25
+    warehouses: Literal["masked", "named"] = "masked"
+    errors: Literal["documented", "newer"] = "documented"
+
+
+class State:
+    """Everything that changes while the sandbox runs. All of it is in memory and goes with the process."""
+
+    def __init__(self, behaviour: Behaviour, clock: Clock) -> None:
+        self.behaviour = behaviour
+        self.clock = clock
+        self.buckets = Buckets()
+        self.faults = Faults()
+        self.shops: dict[UUID, Shop] = {}
+        self.requests: Counter[tuple[UUID | None, str, int]] = Counter()
+        """By seller (None where no token told), method and status. A broken connection counts as status 0."""
+
+    def shop(self, seller_id: UUID, products: int | None = None) -> Shop:
+        """The seller's shop; it opens when it is first asked for, with so many products."""
+        shop = self.shops.get(seller_id)
+        if shop is None:
+            shop = self.open_shop(seller_id, self.behaviour.default_products if products is None else products)
+        return shop
+
+    def open_shop(self, seller_id: UUID, products: int, seed: int | None = None) -> Shop:
+        """A new shop in place of the seller's old one. Without a seed it follows from the seller's id."""
+        seed = seller_id.int % 2**32 if seed is None else seed
+        shop = Shop(seller_id, products=products, seed=seed, opened_at=self.clock.now())
+        self.shops[seller_id] = shop
+        return shop
