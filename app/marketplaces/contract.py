@@ -33,7 +33,8 @@ class CredentialStatus(StrEnum):
     EXPIRING = "expiring"
 
 
-class Size(msgspec.Struct, frozen=True):
+# gc=False: these can't be part of a cycle, and a sync makes so many that looking for one costs time.
+class Size(msgspec.Struct, frozen=True, gc=False):
     """A variant of a product that is counted by itself. `id` is the marketplace's; `name` is empty where there is but one size."""
 
     id: str
@@ -41,7 +42,7 @@ class Size(msgspec.Struct, frozen=True):
     barcodes: tuple[str, ...]
 
 
-class FetchedProduct(msgspec.Struct, frozen=True):
+class FetchedProduct(msgspec.Struct, frozen=True, gc=False):
     """A product as the marketplace describes it. `external_id` is the marketplace's id, unique in the seller's account."""
 
     external_id: str
@@ -53,7 +54,7 @@ class FetchedProduct(msgspec.Struct, frozen=True):
     sizes: tuple[Size, ...]
 
 
-class FetchedStock(msgspec.Struct, frozen=True):
+class FetchedStock(msgspec.Struct, frozen=True, gc=False):
     """Units of one size in one warehouse. `quantity` is what a buyer could order now; the other two are under way."""
 
     product_external_id: str

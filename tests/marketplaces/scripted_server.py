@@ -43,8 +43,14 @@ class ScriptedServer:
         self.url = ""
         self.replies: Sequence[Reply] = (Reply(),)
         self.requests: list[Received] = []
+        self.conversations: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.create_task(self._converse(reader, writer))
+        self.conversations.add(conversation)
+        conversation.add_done_callback(self.conversations.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 request_line, *lines = head.decode("latin-1").split("\r\n")
@@ -71,7 +77,6 @@ class ScriptedServer:
         if reply.content_type is not None:
             fields["Content-Type"] = reply.content_type
         head = "".join([f"HTTP/1.1 {reply.status} Scripted\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items()), "\r\n"])
-        # The test scripts are latin-1 at most; bodies are bytes anyway.
         writer.write(head.encode("latin-1") + reply.body[: reply.cut_after])
         await writer.drain()
         return reply.cut_after is None
@@ -80,10 +85,13 @@ class ScriptedServer:
 @asynccontextmanager
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
     script = ScriptedServer()
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(script.accept, "127.0.0.1", 0)
     script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield script
     finally:
         server.close()
         await server.wait_closed()
+        for conversation in script.conversations:
+            conversation.cancel()
+        await asyncio.gather(*script.conversations, return_exceptions=True)

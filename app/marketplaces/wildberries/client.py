@@ -27,8 +27,9 @@ Result = TypeVar("Result")
 
 # The most that cards/list gives.
 CARDS_PER_PAGE = 100
-# A report would give 250,000 rows; 100,000 are 18 MB, and shops with more are few.
-ROWS_PER_REPORT_PAGE = 100_000
+# The most that a report gives: one page is one snapshot, while a report that is renewed between two pages loses rows at the seam.
+ROWS_PER_REPORT_PAGE = 250_000
+# What is decoded and handed on at a time.
 ROWS_PER_SLICE = 5_000
 # A report may be asked for once in 20 s. Its second page has to be waited for: putting the run back would begin at the first page again.
 NEXT_REPORT_PAGE_PATIENCE_S = 30.0

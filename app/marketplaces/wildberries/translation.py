@@ -7,6 +7,7 @@ What is raised here is `msgspec.DecodeError`, `UnicodeDecodeError` (msgspec's ow
 """
 
 from collections.abc import Callable, Sequence
+from sys import intern
 from typing import Any, TypeVar
 
 import msgspec
@@ -137,8 +138,9 @@ def _stock(row: StockRow) -> FetchedStock:
     return FetchedStock(
         str(row.nm_id),
         str(row.chrt_id),
-        str(row.warehouse_id),
-        _text(row.warehouse_name, WAREHOUSE_LENGTH),
+        # One text for all the rows that name a warehouse: a whole report is held while it is compared.
+        intern(str(row.warehouse_id)),
+        intern(_text(row.warehouse_name, WAREHOUSE_LENGTH)),
         row.quantity,
         row.in_way_to_client or 0,
         row.in_way_from_client or 0,

@@ -406,7 +406,7 @@ async def test_the_stock_of_both_kinds_of_warehouse_is_one_list(server: Scripted
         "/api/analytics/v1/stocks-report/wb-warehouses",
         "/api/analytics/v1/stocks-report/seller-warehouses",
     ]
-    assert sent(server) == [{"limit": 100_000, "offset": 0, "nmIds": []}] * 2
+    assert sent(server) == [{"limit": 250_000, "offset": 0, "nmIds": []}] * 2
 
 
 @pytest.mark.parametrize(
