@@ -3,10 +3,10 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from rich.console import Console
@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import Webhook
 from app.sandbox.tokens import issue_token
 from app.secret import Secret
 
-EMAIL, PASSWORD = "tg12345@example.com", "a password that the bot made up"  # noqa: S105 - of a seller who does not exist
+EMAIL, PASSWORD = "tg12345@example.com", "a password that the bot made up"
 WEBHOOK_WITHIN_S = 60.0
 REAL_WEBHOOK_WITHIN_S = 600.0
 PRODUCTS_SHOWN = 10
@@ -122,7 +122,7 @@ def _table(products: list[dict[str, Any]], total: int) -> Table:
 
 
 @contextmanager
-def _timed() -> Iterator[Any]:
+def _timed() -> Generator[Any]:
     began = time.monotonic()
     ended: list[float] = []
     yield lambda: (ended[0] if ended else time.monotonic()) - began
@@ -148,7 +148,7 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
 
-    def __enter__(self) -> "Receiver":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 

@@ -36,11 +36,10 @@ def serve_api(*, workers: int, host: str | None, port: int | None) -> None:
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
         timeout_keep_alive=75,
     )
-    server = uvicorn.Server(config)
     if workers == 1:
-        server.run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     else:
-        Multiprocess(config, target=server.run, sockets=[listener]).run()
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def listen(host: str, port: int) -> socket.socket:
