@@ -55,7 +55,7 @@ def test_a_query_is_read_by_the_types_of_its_parameters(items: Specification) ->
 
     with pytest.raises(AssertionError, match="query limit: required and missing"):
         items.check_request("GET", prices)
-    with pytest.raises(AssertionError, match="query offset .*'a' is not of type 'integer'"):
+    with pytest.raises(AssertionError, match=r"query offset .*'a' is not of type 'integer'"):
         items.check_request("GET", prices, query={"limit": "10", "offset": "a"})
 
 

@@ -37,6 +37,8 @@ NEXT_REPORT_PAGE_PATIENCE_S = 30.0
 # Which category each stage of a sync needs.
 CATEGORY_OF_STAGE = {"products": Category.CONTENT, "stocks": Category.ANALYTICS, "prices": Category.PRICES, "orders": Category.ANALYTICS}
 
+TEST_KEY = "This is a test key: it works in Wildberries' sandbox only."
+
 # Anything else can't be sent in a header; a key with a line break in it would show in the error of the HTTP library.
 _SENDABLE_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 
@@ -121,7 +123,10 @@ class WildberriesClient:
         facts = self.read_key()
         try:
             await self._call(self._hosts.content, PING, lambda answer: _ping.decode(answer.body))
-        except ScopeMissing:
+        except ScopeMissing as refusal:
+            if facts.token_type == TokenType.TEST:
+                # Wildberries says the same to a test key, whatever is ticked in it.
+                raise CredentialsRejected(TEST_KEY, excerpt=refusal.excerpt) from refusal
             # Wildberries knows better than the key's own claims.
             scopes = tuple(stage for stage in facts.scopes if stage != "products")
             missing = tuple(stage for stage in CATEGORY_OF_STAGE if stage == "products" or stage in facts.missing_scopes)
@@ -235,7 +240,7 @@ class WildberriesClient:
         if token.is_expired(datetime.now(UTC)):
             raise CredentialsRejected(f"The key expired on {token.expires_at:%Y-%m-%d}.")
         if token.type is TokenType.TEST and self._hosts.is_production:
-            raise CredentialsRejected("This is a test key: it works in Wildberries' sandbox only.")
+            raise CredentialsRejected(TEST_KEY)
 
 
 def _read_stock(answer: Answer) -> list[msgspec.Raw]:

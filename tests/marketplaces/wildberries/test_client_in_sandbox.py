@@ -1,0 +1,207 @@
+"""The client and the sandbox, each written from the documentation alone, understand each other."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app.marketplaces.contract import Fulfilment, Page
+from app.marketplaces.errors import CredentialsRejected, MarketplaceError, MethodGone, RateLimited, ScopeMissing, UnexpectedResponse
+from app.marketplaces.transport import Backoff, Transport
+from app.marketplaces.wildberries import client as client_module
+from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
+from app.sandbox.clock import Clock
+from app.sandbox.faults import Fault
+from app.sandbox.main import Sandbox, create_sandbox, serve_in_thread
+from app.sandbox.tokens import Category, issue_token
+from app.secret import Secret
+
+pytestmark = pytest.mark.anyio
+
+SELLER = UUID("7f6c2a10-5f0f-4a67-9b0e-3a2f6d1c9e55")
+PRODUCTS = 250
+
+MakeClient = Callable[..., WildberriesClient]
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return create_sandbox(clock=Clock(datetime.now(UTC)))
+
+
+@pytest.fixture
+def url(sandbox: Sandbox) -> Iterator[str]:
+    with serve_in_thread(sandbox) as url:
+        yield url
+
+
+@pytest.fixture
+def make_client(sandbox: Sandbox, url: str, http: httpx.AsyncClient) -> MakeClient:
+    """A client that sleeps by moving the sandbox's clock."""
+
+    async def sleep(seconds: float) -> None:
+        sandbox.state.clock.advance(seconds)
+
+    def make(**claims: Any) -> WildberriesClient:
+        hosts = WildberriesHosts(**{host: f"{url}/wildberries/{host}" for host in WildberriesHosts.__struct_fields__})
+        key = Secret(issue_token(SELLER, products=PRODUCTS, **claims))
+        return WildberriesClient(key, Transport(http, backoff=Backoff(0, 0), sleep=sleep), hosts)
+
+    return make
+
+
+async def all_pages(pages: AsyncIterator[Page[Any]]) -> list[Page[Any]]:
+    return [page async for page in pages]
+
+
+async def test_a_whole_shop_arrives_each_product_once(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+
+    facts = await client.verify()
+    pages = await all_pages(client.product_pages())
+
+    products = [product for page in pages for product in page.items]
+    sizes = [size.id for product in products for size in product.sizes]
+    truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now())
+    assert facts.seller_id == str(SELLER)
+    assert facts.token_type == "personal"
+    assert facts.missing_scopes == ()
+    assert [len(page.items) for page in pages] == [100, 100, 50]
+    assert all(page.rejected == () for page in pages)
+    assert len({product.external_id for product in products}) == truth.products == PRODUCTS
+    assert len(set(sizes)) == len(sizes) == truth.sizes
+    assert all(product.title and product.article and product.brand and product.category for product in products)
+
+
+async def test_the_stock_adds_up_to_the_truth(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+    known = {(product.external_id, size.id) for product in await client.fetch_products() for size in product.sizes}
+
+    at_wildberries, at_home = [
+        [stock for page in await all_pages(client.stock_pages(fulfilment)) for stock in page.items] for fulfilment in Fulfilment
+    ]
+
+    truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now())
+    assert sum(stock.quantity for stock in at_wildberries) == truth.marketplace_quantity > 0
+    assert sum(stock.quantity for stock in at_home) == truth.seller_quantity > 0
+    assert {(stock.product_external_id, stock.size_id) for stock in at_wildberries + at_home} <= known
+    assert {(stock.warehouse_id, stock.warehouse) for stock in at_wildberries} == {("-999999", "Склад WB")}
+
+
+async def test_a_named_warehouse_is_taken_as_it_comes(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+    hidden = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE))
+    sandbox.state.behaviour = type(sandbox.state.behaviour)(limits=False, warehouses="named")
+
+    named = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE))
+
+    assert {stock.warehouse for page in named for stock in page.items} == {"Коледино", "Электросталь", "Казань"}
+    units = [sum(stock.quantity for page in pages for stock in page.items) for pages in (hidden, named)]
+    assert units[0] == units[1]
+
+
+async def test_the_next_walk_brings_only_what_changed(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+    before = await all_pages(client.product_pages())
+    changed = before[0].items[7]
+    sandbox.state.clock.advance(60)
+    sandbox.state.shop(SELLER).rename(int(changed.external_id), "Новое имя", sandbox.state.clock.now())
+
+    [page] = await all_pages(client.product_pages(before[-1].cursor))
+
+    assert [(product.external_id, product.title) for product in page.items] == [(changed.external_id, "Новое имя")]
+
+
+async def test_the_limits_only_make_a_walk_longer(monkeypatch: pytest.MonkeyPatch, make_client: MakeClient) -> None:
+    monkeypatch.setattr(client_module, "CARDS_PER_PAGE", 10)
+    monkeypatch.setattr(client_module, "ROWS_PER_REPORT_PAGE", 200)
+    client = make_client()
+
+    products = await client.fetch_products()
+    stocks = [stock for page in await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE)) for stock in page.items]
+
+    assert len({product.external_id for product in products}) == PRODUCTS
+    assert len({stock.size_id for stock in stocks}) == len(stocks) > 200
+    assert client.traffic.waited_s > 20
+
+
+@pytest.mark.parametrize("kind", ["server_error", "bad_gateway", "disconnect", "cut"])
+async def test_a_bad_moment_passes_unnoticed(sandbox: Sandbox, make_client: MakeClient, kind: Any) -> None:
+    sandbox.state.faults.add(Fault(kind=kind, times=2, skip=1))
+    client = make_client()
+
+    products = await client.fetch_products()
+
+    assert len({product.external_id for product in products}) == PRODUCTS
+    assert client.traffic.requests == 3 + 2
+
+
+@pytest.mark.parametrize("errors", ["documented", "newer"])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("rate_limited", RateLimited),
+        ("rate_limited_globally", RateLimited),
+        ("unauthorized", CredentialsRejected),
+        ("method_gone", MethodGone),
+        ("undocumented", UnexpectedResponse),
+    ],
+)
+async def test_a_refusal_is_understood_in_either_form(
+    sandbox: Sandbox, make_client: MakeClient, kind: Any, expected: type[MarketplaceError], errors: Any
+) -> None:
+    sandbox.state.behaviour = type(sandbox.state.behaviour)(errors=errors)
+    sandbox.state.faults.add(Fault(kind=kind, retry_s=10299))
+
+    with pytest.raises(expected) as refusal:
+        await make_client().fetch_products()
+
+    assert type(refusal.value) is expected
+    if isinstance(refusal.value, RateLimited):
+        assert refusal.value.retry_after == timedelta(seconds=10299)
+
+
+async def test_a_key_lacks_what_was_not_ticked(make_client: MakeClient) -> None:
+    client = make_client(categories=(Category.CONTENT, Category.MARKETPLACE))
+
+    facts = await client.verify()
+    with pytest.raises(ScopeMissing) as refusal:
+        await client.fetch_stocks()
+
+    assert facts.missing_scopes == ("stocks", "prices", "orders")
+    assert refusal.value.scope == "Analytics"
+
+
+async def test_a_test_key_is_told_from_one_that_lacks_a_category(make_client: MakeClient) -> None:
+    with pytest.raises(CredentialsRejected, match="works in Wildberries' sandbox only"):
+        await make_client(token_type="test").verify()
+
+
+async def test_a_key_without_content_is_valid_all_the_same(make_client: MakeClient) -> None:
+    client = make_client(categories=(Category.ANALYTICS,))
+
+    facts = await client.verify()
+
+    assert facts.scopes == ("stocks", "orders")
+    assert facts.missing_scopes == ("products", "prices")
+
+
+async def test_a_base_token_reads_products_and_is_told_why_it_reads_no_stock(make_client: MakeClient) -> None:
+    client = make_client(token_type="base")
+
+    products = await client.fetch_products()
+    with pytest.raises(ScopeMissing, match="Personal and Service tokens only"):
+        await client.fetch_stocks()
+
+    assert len(products) == PRODUCTS
+
+
+async def test_a_key_that_expires_meanwhile_is_rejected_by_wildberries(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client(expires_at=datetime.now(UTC) + timedelta(days=1))
+    sandbox.state.clock.advance(timedelta(days=2).total_seconds())
+
+    with pytest.raises(CredentialsRejected, match="Wildberries says that the key has expired"):
+        await client.verify()
