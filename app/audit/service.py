@@ -1,0 +1,39 @@
+"""Writing down who did what, in the transaction of the deed: the one is stored exactly if the other is."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.database import Connection
+from app.ids import new_id
+
+caller_address: ContextVar[str | None] = ContextVar("caller_address", default=None)
+"""Where the present request comes from; the authentication sets it. None outside of requests."""
+
+RECORD = """
+    INSERT INTO audit_log (id, tenant_id, actor, action, facts, request_id, ip_address, occurred_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, now())
+"""
+
+
+async def record(connection: Connection, tenant_id: UUID, actor: str, action: str, facts: Mapping[str, object] | None = None) -> None:
+    """Add an entry to the tenant's log, with the id and the address of the present request.
+
+    Args:
+        actor: `user:<id>`, `service:<id>` or `system`.
+        action: `subject.verb`, at most 50 characters.
+        facts: what a reader needs to know besides; never a secret.
+    """
+    await connection.execute(
+        RECORD,
+        new_id(),
+        tenant_id,
+        actor,
+        action,
+        msgspec.json.encode(facts or {}).decode(),
+        structlog.contextvars.get_contextvars().get("request_id"),
+        caller_address.get(),
+    )

@@ -1,0 +1,85 @@
+"""Signing up and in, as it crosses the wire."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from app.api.roles import Role
+from app.api.structs import Email, In, Out, Password, SecretText, ShortText
+from app.marketplaces.contract import Marketplace
+from app.secret import Secret
+from app.tenants.schemas import TenantOut
+
+
+class GivenPassword(SecretText):
+    """A password to compare with. It is shorter than a new one may be, if the rule was another when it was chosen, or it is just wrong."""
+
+    __slots__ = ()
+
+    max_length = 128
+    json_schema: ClassVar[Mapping[str, object]] = {**Password.json_schema, "minLength": 1}
+
+
+class RefreshTokenText(SecretText):
+    """A refresh token as we gave it out."""
+
+    __slots__ = ()
+
+    max_length = 512
+    json_schema: ClassVar[Mapping[str, object]] = {**SecretText.json_schema, "maxLength": 512, "examples": ["rt_AZqnyF0AfMCYoW8dKzxNXrrB…"]}
+
+
+class RegisterIn(In, frozen=True, kw_only=True):
+    """A new seller: a company, and the user who owns it."""
+
+    email: Email
+    password: Password
+    company_name: ShortText
+    marketplace_type: Marketplace
+
+
+class LoginIn(In, frozen=True, kw_only=True):
+    email: Email
+    password: GivenPassword
+
+
+class RefreshTokenIn(In, frozen=True):
+    refresh_token: RefreshTokenText
+
+
+class UserOut(Out, frozen=True):
+    """A person, or a bot that speaks for one."""
+
+    id: UUID
+    email: Annotated[str, Meta(examples=["tg12345@example.com"])]
+    created_at: datetime
+
+
+class TokenPairOut(Out, frozen=True, kw_only=True):
+    """`expires_in` is the life of the access token in seconds. The refresh token lives 30 days and works once."""
+
+    access_token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"])]
+    refresh_token: Annotated[str, Meta(examples=["rt_AZqnyF0AfMCYoW8dKzxNXrrB…"])]
+    token_type: Literal["bearer"]
+    expires_in: Annotated[int, Meta(examples=[900])]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({Secret.MASK})"
+
+
+class SignedInOut(TokenPairOut, frozen=True, kw_only=True):
+    """A token pair, whom it is for, and the tenant that it speaks for."""
+
+    tenant: TenantOut
+    user: UserOut
+
+
+class MeOut(Out, frozen=True):
+    """Whom the access token speaks for."""
+
+    user: UserOut
+    tenant: TenantOut
+    role: Role

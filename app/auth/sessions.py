@@ -1,0 +1,157 @@
+"""Login sessions: opened by a sign-in, carried on by refresh tokens that replace each other, ended by a sign-out or a theft."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.api.roles import Caller, Role
+from app.audit.service import record
+from app.auth.liveness import announce_revocation
+from app.auth.tokens import RefreshToken
+from app.database import Connection, system_scope
+from app.errors import Unauthenticated
+from app.ids import new_id
+from app.secret import Secret
+
+LIFETIME: Final = timedelta(days=30)
+"""Of a refresh token, and so of a session that nobody uses."""
+
+GRACE: Final = timedelta(seconds=10)
+"""For so long after a refresh the same token may be used once more: an answer can get lost on the way."""
+
+OPEN = """
+    INSERT INTO login_sessions
+           (id, user_id, tenant_id, refresh_token_hash, rotated_at, expires_at, created_at, last_used_at, ip_address, user_agent)
+    VALUES ($1, $2, $3, $4, now(), now() + $5, now(), now(), $6, $7)
+"""
+
+# Two at once are decided one after the other: the second sees what the first made of the row.
+FIND = """
+    SELECT session.user_id, session.tenant_id, membership.role, refresh_token_hash, previous_token_hash,
+           revoked_at IS NOT NULL AS revoked, expires_at <= now() AS expired, rotated_at > now() - $2::interval AS just_rotated
+      FROM login_sessions AS session
+      LEFT JOIN memberships AS membership ON membership.tenant_id = session.tenant_id AND membership.user_id = session.user_id
+     WHERE session.id = $1
+       FOR UPDATE OF session
+"""
+
+ROTATE = """
+    UPDATE login_sessions
+       SET refresh_token_hash = $2, previous_token_hash = $3, rotated_at = CASE WHEN $4 THEN now() ELSE rotated_at END,
+           last_used_at = now(), expires_at = now() + $5
+     WHERE id = $1
+"""
+
+REVOKE = "UPDATE login_sessions SET revoked_at = now() WHERE id = $1"
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+class RefreshTokenInvalid(Unauthenticated):
+    """The refresh token is none of ours, or its session was ended."""
+
+    code = "refresh_token_invalid"
+    title = "Refresh token invalid"
+
+
+class RefreshTokenExpired(Unauthenticated):
+    """The refresh token was not used for 30 days."""
+
+    code = "refresh_token_expired"
+    title = "Refresh token expired"
+
+
+class RefreshTokenReused(Unauthenticated):
+    """The refresh token had been replaced already: somebody else has it, so the whole session is revoked."""
+
+    code = "refresh_token_reused"
+    title = "Refresh token reused"
+
+
+class Device(msgspec.Struct, frozen=True):
+    """Where a sign-in comes from, as far as the request tells."""
+
+    ip_address: str | None
+    user_agent: str | None
+
+
+async def open_session(
+    connection: Connection, user_id: UUID, tenant_id: UUID, device: Device, secrets: Sequence[Secret]
+) -> tuple[UUID, RefreshToken]:
+    """Begin a login session in the caller's transaction. Gives its id and its first refresh token."""
+    session_id = new_id()
+    token = RefreshToken.first(session_id, secrets)
+    await connection.execute(OPEN, session_id, user_id, tenant_id, token.hash(), LIFETIME, device.ip_address, device.user_agent)
+    return session_id, token
+
+
+async def rotate(given: Secret, secrets: Sequence[Secret]) -> tuple[Caller, RefreshToken]:
+    """Replace a refresh token by its successor. Within the grace the one that was just replaced gives the same successor again.
+
+    Raises:
+        RefreshTokenInvalid, RefreshTokenExpired: there is nothing to carry on; a new sign-in is needed.
+        RefreshTokenReused: it had been replaced before; the session is revoked now.
+    """
+    token = _parse(given)
+    async with system_scope() as connection:
+        row = await connection.fetchrow(FIND, token.session_id, GRACE)
+        if row is None or row["revoked"] or row["role"] is None:
+            raise RefreshTokenInvalid("The session of this refresh token was ended; sign in again.")
+        is_current = token.matches(row["refresh_token_hash"])
+        is_repeated = row["just_rotated"] and token.matches(row["previous_token_hash"])
+        if is_current or is_repeated:
+            if row["expired"]:
+                raise RefreshTokenExpired("The refresh token was not used for 30 days; sign in again.")
+            successor = token.successor(secrets)
+            await connection.execute(ROTATE, token.session_id, successor.hash(), token.hash(), is_current, LIFETIME)
+            return Caller(row["user_id"], row["tenant_id"], token.session_id, Role(row["role"])), successor
+        if not _was_given_out(token, row, secrets):
+            raise RefreshTokenInvalid("The refresh token is not valid.")
+        await connection.execute(REVOKE, token.session_id)
+        await _audit(connection, row, "session.reuse_detected", token.session_id)
+    await announce_revocation(token.session_id)
+    log.warning("sessions.reuse_detected", session_id=token.session_id, tenant_id=row["tenant_id"])
+    raise RefreshTokenReused(
+        "The refresh token had been replaced already, so somebody else may have it. The session was ended; sign in again."
+    )
+
+
+async def close(given: Secret, secrets: Sequence[Secret]) -> None:
+    """End the session of a refresh token, whether it works now or did once; ending it again changes nothing.
+
+    Raises:
+        RefreshTokenInvalid: it was never given out.
+    """
+    token = _parse(given)
+    async with system_scope() as connection:
+        row = await connection.fetchrow(FIND, token.session_id, GRACE)
+        if not _was_given_out(token, row, secrets):
+            raise RefreshTokenInvalid("The refresh token is not valid.")
+        if row is None:
+            return
+        if not row["revoked"]:
+            await connection.execute(REVOKE, token.session_id)
+            await _audit(connection, row, "session.closed", token.session_id)
+    # Also for one that was revoked before: Redis may not have heard of it.
+    await announce_revocation(token.session_id)
+
+
+def _parse(given: Secret) -> RefreshToken:
+    token = RefreshToken.parse(given.reveal())
+    if token is None:
+        raise RefreshTokenInvalid("This is not a refresh token of ours.")
+    return token
+
+
+def _was_given_out(token: RefreshToken, row: Any | None, secrets: Sequence[Secret]) -> bool:
+    """By the seal, or, if it was sealed with a secret that is gone, by the hashes."""
+    known = row is not None and (token.matches(row["refresh_token_hash"]) or token.matches(row["previous_token_hash"]))
+    return known or token.is_ours(secrets)
+
+
+async def _audit(connection: Connection, row: Any, action: str, session_id: UUID) -> None:
+    await record(connection, row["tenant_id"], f"user:{row['user_id']}", action, {"session_id": session_id})

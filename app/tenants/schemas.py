@@ -1,0 +1,69 @@
+"""A tenant as it crosses the wire."""
+
+import zoneinfo
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from app.api.structs import In, Out, ShortText
+from app.marketplaces.contract import Marketplace
+
+Language = Literal["ru", "en"]
+
+
+class TimeZone(str):
+    """The IANA name of a time zone."""
+
+    __slots__ = ()
+
+    json_schema: ClassVar[Mapping[str, object]] = {"type": "string", "maxLength": 64, "examples": ["Europe/Moscow"]}
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        if text not in _time_zones():
+            raise ValueError("Expected the IANA name of a time zone, such as Europe/Moscow")
+        return cls(text)
+
+
+@cache
+def _time_zones() -> set[str]:
+    """Reading them takes some milliseconds. A name in the set is at most 64 characters, as the column wants it."""
+    return {name for name in zoneinfo.available_timezones() if len(name) <= 64}
+
+
+class TenantOut(Out, frozen=True, kw_only=True):
+    """A seller's company and its settings.
+
+    `next_sync_at` is null while the schedule is off: before the first valid key, after a rejected one, or with `sync_enabled` false.
+    `digest_hour` is in the tenant's time zone; null means no digest.
+    """
+
+    id: UUID
+    name: str
+    marketplace_type: Marketplace
+    language: Language
+    time_zone: str
+    google_sheet_id: str | None
+    sync_enabled: bool
+    sync_interval_minutes: int
+    low_stock_threshold: int
+    digest_hour: int | None
+    next_sync_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantPatch(In, frozen=True, kw_only=True):
+    """What is left out stays as it is. Only `digest_hour` may be null."""
+
+    name: ShortText | UnsetType = UNSET
+    language: Language | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
+    sync_enabled: bool | UnsetType = UNSET
+    sync_interval_minutes: Annotated[int, Meta(ge=5, le=1440)] | UnsetType = UNSET
+    low_stock_threshold: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    digest_hour: Annotated[int, Meta(ge=0, le=23)] | UnsetType | None = UNSET

@@ -1,0 +1,91 @@
+"""A seller's company: made, looked at, changed."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from app.audit.service import record
+from app.cache import get_cache
+from app.database import Connection, tenant_scope
+from app.errors import FieldError, InvalidInput, NotFound
+from app.ids import new_id
+from app.marketplaces.contract import Marketplace
+from app.settings import get_settings
+from app.tenants.schemas import TenantOut, TenantPatch
+
+# Where the sync is switched off there is no next one, though the place in the rhythm is kept.
+COLUMNS = """
+    id, name, marketplace_type, language, time_zone, google_sheet_id, sync_enabled, sync_interval_minutes, low_stock_threshold, digest_hour,
+    CASE WHEN sync_enabled THEN next_sync_at END AS next_sync_at, created_at, updated_at
+"""
+
+CREATE = f"""
+    INSERT INTO tenants
+           (id, name, marketplace_type, language, time_zone, sync_enabled, sync_interval_minutes, low_stock_threshold, event_sequence,
+            created_at, updated_at)
+    VALUES ($1, $2, $3, 'ru', 'Europe/Moscow', true, $4, 5, 0, now(), now())
+ RETURNING {COLUMNS}
+"""
+
+# Nobody who shortens the interval, or switches the sync on again, waits longer than one interval; a turn that was missed meanwhile is due
+# now. From then on the schedule has its own rhythm. Without a usable key there is no turn, and none is made here.
+REPLAN = """
+    UPDATE tenants SET next_sync_at = greatest(now(), least(next_sync_at, now() + make_interval(mins => sync_interval_minutes)))
+     WHERE id = $1 AND next_sync_at IS NOT NULL
+"""
+
+
+async def create_tenant(connection: Connection, name: str, marketplace_type: Marketplace) -> TenantOut:
+    """Add a tenant in the caller's transaction, which has to be of `system_scope()`: nobody is inside the new walls yet."""
+    row = await connection.fetchrow(CREATE, new_id(), name, marketplace_type, get_settings().sync_default_interval_minutes)
+    return _tenant_out(row)
+
+
+async def read_tenant(connection: Connection, tenant_id: UUID) -> TenantOut:
+    """The tenant, in the caller's transaction.
+
+    Raises:
+        NotFound: it was erased meanwhile.
+    """
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM tenants WHERE id = $1", tenant_id)
+    if row is None:
+        raise NotFound("This tenant no longer exists.")
+    return _tenant_out(row)
+
+
+async def get_tenant(tenant_id: UUID) -> TenantOut:
+    """The tenant.
+
+    Raises:
+        NotFound: it was erased meanwhile.
+    """
+    async with tenant_scope(tenant_id) as connection:
+        return await read_tenant(connection, tenant_id)
+
+
+async def update_tenant(tenant_id: UUID, actor: str, patch: TenantPatch) -> TenantOut:
+    """Change what the patch names.
+
+    Raises:
+        InvalidInput: it names nothing.
+        NotFound: the tenant was erased meanwhile.
+    """
+    changes = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
+    if not changes:
+        raise InvalidInput("Nothing to change.", (FieldError("", "Give at least one field, such as name"),))
+    assignments = ", ".join(f"{name} = ${position}" for position, name in enumerate(changes, 2))
+    async with tenant_scope(tenant_id) as connection:
+        await connection.execute(f"UPDATE tenants SET {assignments}, updated_at = now() WHERE id = $1", tenant_id, *changes.values())
+        if changes.keys() & {"sync_enabled", "sync_interval_minutes"}:
+            await connection.execute(REPLAN, tenant_id)
+        tenant = await read_tenant(connection, tenant_id)
+        await record(connection, tenant_id, actor, "tenant.updated", changes)
+    # Answers may depend on any setting; what is low in stock does on the threshold.
+    await get_cache().flush_tenant(tenant_id)
+    return tenant
+
+
+def _tenant_out(row: Any) -> TenantOut:
+    return msgspec.convert(dict(row), TenantOut)
