@@ -145,6 +145,7 @@ class Control:
             **msgspec.structs.asdict(self._state.behaviour),
             "now": self._state.clock.now(),
             "shops": len(self._state.shops),
+            "pages": {"made": self._state.pages.made, "reused": self._state.pages.reused},
             "environment": environment(f"http://{request.header(b'host')}"),
         }
 
@@ -162,7 +163,7 @@ class Control:
         state = self._state
         state.behaviour = self._initial
         state.clock.run()
-        for memory in (state.buckets, state.faults, state.requests, state.shops):
+        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops):
             memory.clear()
 
     def _set_clock(self, wanted: ClockIn) -> object:

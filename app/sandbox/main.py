@@ -7,7 +7,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Generator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -59,7 +59,9 @@ def run(host: str, port: int, sandbox: Sandbox | None = None, *, on_listening: C
     with _listen(host, port) as listener:
         if on_listening is not None:
             on_listening(_url(listener))
-        _server(sandbox or create_sandbox()).run(sockets=[listener])
+        # uvicorn ends in good order at SIGINT and then raises it again.
+        with suppress(KeyboardInterrupt):
+            _server(sandbox or create_sandbox()).run(sockets=[listener])
 
 
 @contextmanager

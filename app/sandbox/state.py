@@ -10,6 +10,7 @@ from msgspec import Meta
 from app.sandbox.clock import Clock
 from app.sandbox.faults import Faults
 from app.sandbox.limits import Buckets
+from app.sandbox.page_cache import PageCache
 from app.sandbox.shop import MAX_PRODUCTS, Shop
 
 
@@ -38,6 +39,7 @@ class State:
         self.clock = clock
         self.buckets = Buckets()
         self.faults = Faults()
+        self.pages = PageCache()
         self.shops: dict[UUID, Shop] = {}
         self.requests: Counter[tuple[UUID | None, str, int]] = Counter()
         """By seller (None where no token told), method and status. A broken connection counts as status 0."""

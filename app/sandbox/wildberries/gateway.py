@@ -14,7 +14,6 @@ import msgspec
 from app.sandbox.faults import Fault
 from app.sandbox.limits import Limit, Refused, Taken
 from app.sandbox.messages import Answer, Request
-from app.sandbox.page_cache import PageCache
 from app.sandbox.shop import Shop
 from app.sandbox.state import State
 from app.sandbox.tokens import Category, MalformedToken, Token, read_token
@@ -71,7 +70,6 @@ class Wildberries:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._pages = PageCache()
         self._methods = self._list_methods()
         self._paths = {(host, path) for host, _, path in self._methods}
 
@@ -190,12 +188,12 @@ class Wildberries:
 
     def _kept(self, key: tuple[object, ...], answer: Callable[[], Answer]) -> Answer:
         """The same question about the same state of a shop is worked out once."""
-        page = self._pages.get(key)
+        page = self._state.pages.get(key)
         if page is not None:
             return Answer(200, page)
         fresh = answer()
         if fresh.status == 200:
-            self._pages.put(key, fresh.body)
+            self._state.pages.put(key, fresh.body)
         return fresh
 
 
@@ -208,7 +206,8 @@ _UNDOCUMENTED = b'{"result":{"rows":[{"article":"?"}],"more":false}}'
 @lru_cache(maxsize=20_000)
 def _read_token(header: str) -> Token | str:
     """The token in an `Authorization` header, bare or behind `Bearer`; if there is none, what the gateway says of it."""
-    text = header.removeprefix("Bearer ").strip()
+    scheme, _, credentials = header.partition(" ")
+    text = credentials.strip() if scheme.lower() == "bearer" else header
     if not text:
         return "empty Authorization header"
     try:
