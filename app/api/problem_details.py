@@ -109,7 +109,7 @@ def example_of(error: type[StockTrackerError]) -> dict[str, Any]:
         "type": f"/errors/{error.code}",
         "title": error.title,
         "status": error.status,
-        "detail": (error.__doc__ or error.title).partition("\n")[0],
+        "detail": _unforeseen().detail if error is StockTrackerError else (error.__doc__ or error.title).partition("\n")[0],
         "instance": "/api/v1/…",
         "code": error.code,
         "request_id": "019aa7c8-5d00-7cc0-98a1-6f1d2b3c4d5e",

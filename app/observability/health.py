@@ -56,7 +56,7 @@ def create_health_router(checks: Mapping[str, Check]) -> Router:
         ok = all(result == "ok" for result in results.values())
         return Response(ReadyOut("ok" if ok else "unavailable", results), status_code=200 if ok else 503)
 
-    return Router("/health", route_handlers=[get_liveness, get_readiness], tags=["Operations"], security=[], opt={"quiet": True})
+    return Router("/health", route_handlers=[get_liveness, get_readiness], tags=["Operations"], opt={"public": True, "quiet": True})
 
 
 class Readiness:

@@ -7,7 +7,7 @@ A line is a constant event name and fields: `log.info("run_finished", run_id=run
 import json
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import msgspec
 import structlog
@@ -19,22 +19,31 @@ from app.observability.masking import mask_secrets
 _QUIET = ("httpx", "httpcore", "aiohttp", "asyncio", "taskiq", "litestar", "uvicorn", "uvicorn.error", "urllib3")
 
 
-def configure_logging(level: str, log_format: Literal["console", "json"], stream: TextIO | None = None) -> None:
+class LogSettings(Protocol):
+    """The part of the settings that this needs."""
+
+    @property
+    def log_level(self) -> str: ...
+
+    @property
+    def log_format(self) -> Literal["console", "json"]: ...
+
+
+def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Set up structlog and the standard library's logging for this process; calling it again replaces what was set up.
 
-    `level` is `debug`, `info`, `warning` or `error`. Lines go to `stream`, which is the standard error output if left out: the standard
-    output belongs to what a command prints. A server must be started without a logging configuration of its own
-    (`uvicorn.run(..., log_config=None, access_log=False)`).
+    Lines go to `stream`, which is the standard error output if left out: the standard output belongs to what a command prints. A server
+    must be started without a logging configuration of its own: `uvicorn.run(..., log_config=None, access_log=False)`.
     """
     out = stream or sys.stderr
-    number = logging.getLevelNamesMapping()[level.upper()]
+    number = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # Masking comes last before the rendering, so that it sees traces too.
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [structlog.processors.format_exc_info, mask_secrets, _renderer(log_format, out)]
+    last: list[Processor] = [structlog.processors.format_exc_info, mask_secrets, _renderer(settings.log_format, out)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),

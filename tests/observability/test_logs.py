@@ -5,13 +5,18 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import structlog
 
-from app.observability.logs import configure_logging
+from app.observability.logs import configure_logs
 from app.secret import Secret
+
+
+class Chosen(NamedTuple):
+    log_level: str
+    log_format: Literal["console", "json"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +36,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
 
 def test_a_line_has_an_event_a_level_a_time_in_utc_and_its_fields() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     structlog.get_logger().info("run_finished", products=7)
 
@@ -43,7 +48,7 @@ def test_a_line_has_an_event_a_level_a_time_in_utc_and_its_fields() -> None:
 
 def test_what_was_bound_to_the_request_is_in_each_line() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
     structlog.contextvars.bind_contextvars(request_id="mine", tenant_id="acme")
 
     structlog.get_logger().info("ours")
@@ -54,7 +59,7 @@ def test_what_was_bound_to_the_request_is_in_each_line() -> None:
 
 def test_the_level_decides_what_is_written() -> None:
     out = io.StringIO()
-    configure_logging("warning", "json", out)
+    configure_logs(Chosen("warning", "json"), out)
 
     structlog.get_logger().info("too_quiet")
     structlog.get_logger().warning("loud_enough")
@@ -65,7 +70,7 @@ def test_the_level_decides_what_is_written() -> None:
 
 def test_a_librarys_line_has_the_same_form_and_says_whose_it_is() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     logging.getLogger("asyncpg.pool").warning("pool of %s is full", "stock", extra={"size": 10})
 
@@ -77,7 +82,7 @@ def test_a_librarys_line_has_the_same_form_and_says_whose_it_is() -> None:
 @pytest.mark.parametrize("name", ["httpx", "uvicorn.error", "taskiq.worker", "litestar", "httpcore.connection"])
 def test_chatty_libraries_are_heard_from_warning_on(name: str) -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     logging.getLogger(name).info("chat")
     logging.getLogger(name).warning("worth hearing")
@@ -88,7 +93,7 @@ def test_chatty_libraries_are_heard_from_warning_on(name: str) -> None:
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_secret_is_written_by_us_or_by_a_library_in_a_line_or_in_a_trace(log_format: Any) -> None:
     out = io.StringIO()
-    configure_logging("debug", log_format, out)
+    configure_logs(Chosen("debug", log_format), out)
     log, theirs = structlog.get_logger(), logging.getLogger("somebody")
 
     # Backwards, since a trace shows the lines of the source.
@@ -111,7 +116,7 @@ def test_no_secret_is_written_by_us_or_by_a_library_in_a_line_or_in_a_trace(log_
 
 def test_a_trace_stands_in_the_line_of_its_event() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     structlog.get_logger().error("request_failed", exc_info=ValueError("bad"))
 
@@ -122,7 +127,7 @@ def test_a_trace_stands_in_the_line_of_its_event() -> None:
 
 def test_a_line_for_people_is_one_line_without_colours_in_a_file() -> None:
     out = io.StringIO()
-    configure_logging("info", "console", out)
+    configure_logs(Chosen("info", "console"), out)
 
     structlog.get_logger().info("run_finished", products=7)
 
@@ -134,7 +139,7 @@ def test_a_line_for_people_is_one_line_without_colours_in_a_file() -> None:
 
 def test_a_value_with_half_of_a_character_is_written_all_the_same() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     structlog.get_logger().info("odd", value="a\ud800b")
 
@@ -143,7 +148,7 @@ def test_a_value_with_half_of_a_character_is_written_all_the_same() -> None:
 
 def test_a_value_can_not_begin_a_line_of_its_own() -> None:
     out = io.StringIO()
-    configure_logging("info", "json", out)
+    configure_logs(Chosen("info", "json"), out)
 
     structlog.get_logger().info("odd", value='x\n{"event": "forged"}')
 
