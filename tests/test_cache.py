@@ -482,6 +482,23 @@ async def test_who_asks_after_an_invalidation_never_gets_the_value_from_before(
         await other.aclose()
 
 
+async def test_after_an_invalidation_another_process_does_not_wait_for_the_computation_from_before(
+    redis_url: str, cache: RedisCache, tenant: UUID
+) -> None:
+    elsewhere, shelf = RedisCache(redis_url), Shelf("before")
+    early = _through(cache, tenant, shelf.count)
+    await shelf.begun.wait()
+    await cache.flush_tenant(tenant)
+
+    async with asyncio.timeout(cache_module.LOCK_S / 2):
+        assert await elsewhere.get_or_compute(tenant, "shelf", 300, _any, _constant("after")) == "after"
+
+    shelf.gate.set()
+    assert await early == "before"
+    assert await cache.get(tenant, "shelf") == "after"
+    await elsewhere.aclose()
+
+
 async def test_a_value_from_before_an_invalidation_is_not_stored_even_if_redis_came_back_empty_since() -> None:
     with RedisServer() as own:
         cache, tenant, shelf = RedisCache(own.url), uuid4(), Shelf("before")

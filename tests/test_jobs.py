@@ -40,8 +40,10 @@ async def _connected(url: str, stream: str = "jobs") -> AsyncIterator[DoorbellBr
     each = DoorbellBroker(stream)
     each.connect_to(url)
     await each.startup()
-    yield each
-    await each.shutdown()
+    try:
+        yield each
+    finally:
+        await each.shutdown()
 
 
 @asynccontextmanager
@@ -49,10 +51,12 @@ async def _listening(each: DoorbellBroker, *, at_once: int = 10) -> AsyncIterato
     """A worker: as workers.main runs it, in this process."""
     stop = asyncio.Event()
     listening = asyncio.create_task(Receiver(each, max_async_tasks=at_once, run_startup=False).listen(stop))
-    yield
-    stop.set()
-    async with asyncio.timeout(5):
-        await listening
+    try:
+        yield
+    finally:
+        stop.set()
+        async with asyncio.timeout(5):
+            await listening
 
 
 async def _until(condition: Callable[[], Any], patience_s: float = 10) -> None:
@@ -172,6 +176,7 @@ async def test_several_workers_share_the_stream_and_leave_one_consumer(redis_url
     assert heard_by_one
     assert heard_by_other
     assert len(server.xinfo_consumers(stream, GROUP)) == 1
+    assert server.xpending(stream, GROUP)["pending"] == 0
 
 
 async def test_the_stream_is_bounded(redis_url: str, stream: str, server: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> None:
