@@ -4,6 +4,7 @@ An ASGI application without a framework, since whoever measures the product want
 """
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Generator, MutableMapping
@@ -87,7 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=1024)
     except OSError as error:
-        raise StartRefused(f"The sandbox can't listen on {host}:{port}: {error.strerror or error}.") from error
+        raise StartRefused(f"The sandbox can't listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}.") from error
 
 
 def _url(listener: socket.socket) -> str:

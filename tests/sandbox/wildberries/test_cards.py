@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -114,7 +115,7 @@ async def test_filters_narrow_the_list_as_their_names_say(wb: httpx.AsyncClient,
     cards = await walk_cards(wb)
     chosen = cards[40]
 
-    async def found(**filter_: object) -> list[object]:
+    async def found(**filter_: Any) -> list[int]:
         return [card["nmID"] for card in (await list_cards(wb, {"limit": 100}, **filter_))["cards"]]
 
     assert await found(withPhoto=0) == await found(withPhoto=-1) == [card["nmID"] for card in cards]
