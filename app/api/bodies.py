@@ -7,6 +7,7 @@ what Litestar would let pass: `0` for a flag, a key given twice, `NaN`, NUL char
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -147,8 +148,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """RFC 8259 leaves open which of two equal names counts, so neither does."""
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise invalid(tuple(FieldError(name[:100], "Given more than once") for name in made if names.count(name) > 1))
+        counts = Counter(name for name, _ in pairs)
+        raise invalid(tuple(FieldError(name[:100], "Given more than once") for name, count in counts.most_common(50) if count > 1))
     return made
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -30,8 +31,8 @@ def validate(value: object, type_: type[Wire], *, strict: bool = True) -> Wire:
     try:
         return msgspec.convert(value, type_, strict=strict, dec_hook=from_wire)
     except msgspec.ValidationError as error:
-        faults = list(_faults(value, type_, "", strict)) or [_to_field_error(error, "")]
-    raise invalid(tuple(faults[:_MAX_FAULTS]))
+        faults = tuple(islice(_faults(value, type_, "", strict), _MAX_FAULTS)) or (_to_field_error(error, ""),)
+    raise invalid(faults)
 
 
 def invalid(errors: tuple[FieldError, ...]) -> InvalidInput:
@@ -46,12 +47,13 @@ def _faults(value: object, type_: Any, path: str, strict: bool) -> Iterator[Fiel
     try:
         msgspec.convert(value, type_, strict=strict, dec_hook=from_wire)
     except msgspec.ValidationError as error:
-        inner = list(_field_faults(cast("dict[str, object]", value), type_, path, strict)) if _is_struct_of(type_, value) else []
-        yield from inner or [_to_field_error(error, path)]
-
-
-def _is_struct_of(type_: Any, value: object) -> bool:
-    return isinstance(type_, type) and issubclass(type_, msgspec.Struct) and isinstance(value, dict)
+        found = False
+        if isinstance(value, dict) and isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+            for fault in _field_faults(cast("dict[str, object]", value), type_, path, strict):
+                found = True
+                yield fault
+        if not found:
+            yield _to_field_error(error, path)
 
 
 def _field_faults(fields: dict[str, object], type_: type[msgspec.Struct], path: str, strict: bool) -> Iterator[FieldError]:
@@ -62,8 +64,9 @@ def _field_faults(fields: dict[str, object], type_: type[msgspec.Struct], path: 
         elif field.required:
             yield FieldError(_join(path, name), "Required")
     if type_.__struct_config__.forbid_unknown_fields:
-        for name in fields.keys() - known.keys():
-            yield FieldError(_join(path, name), "Unknown field")
+        for name in fields:
+            if name not in known:
+                yield FieldError(_join(path, name), "Unknown field")
 
 
 def _to_field_error(error: msgspec.ValidationError, path: str) -> FieldError:
