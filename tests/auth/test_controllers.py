@@ -1,6 +1,7 @@
 """Signing up, in and out, as a bot does it."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from app.audit.tables import AuditEntry
 from app.auth import passwords
+from app.auth.service import FAILURE_STEP_S
 from app.auth.tables import LoginSession, User
 from app.database import system_scope
 from app.redis import get_redis
@@ -153,6 +155,16 @@ async def test_a_wrong_password_and_an_unknown_address_look_the_same(client: htt
     assert known.content == unknown.content
     assert known.headers == unknown.headers
     assert known.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_refused_sign_in_is_answered_at_a_step_of_time_that_hides_what_it_took(client: httpx.AsyncClient, seller: Seller) -> None:
+    durations_s: list[float] = []
+    for email in (seller.email, "nobody@example.com"):
+        begun_at = time.monotonic()
+        await client.post("/auth/login", json={"email": email, "password": "not the password"})
+        durations_s.append(time.monotonic() - begun_at)
+
+    assert min(durations_s) >= FAILURE_STEP_S
 
 
 @pytest.mark.parametrize("password", ["x", "wrong", "x" * 128])

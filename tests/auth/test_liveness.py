@@ -114,7 +114,7 @@ async def test_with_redis_hanging_only_the_first_request_waits_for_it(seller: Se
     statuses.append(await _status(seller))
 
     assert statuses == [200] * 4
-    assert liveness._away_until == waits_until
+    assert liveness._away_until == waits_until > 0
     server.thaw()
 
 

@@ -1,0 +1,3 @@
+from tests.auth.application import client, redis, seller, settings
+
+__all__ = ["client", "redis", "seller", "settings"]
