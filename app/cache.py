@@ -200,6 +200,7 @@ class RedisCache:
 
     async def aclose(self) -> None:
         """Cancel what is being computed, and close the connections."""
+        self._owed.clear()
         running = [*self._flights.values(), *([self._settling] if self._settling else [])]
         for task in running:
             task.cancel()

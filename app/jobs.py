@@ -101,7 +101,7 @@ class DoorbellBroker(AsyncBroker):
         redis = open_blocking_redis(self._url, longest_wait_s=READ_WAIT_S)
         failures = 0
         try:
-            while True:
+            while not _is_cancelled():
                 try:
                     message = await self._take(redis)
                 except REDIS_ERRORS as error:
@@ -143,6 +143,12 @@ class DoorbellBroker(AsyncBroker):
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+
+
+def _is_cancelled() -> bool:
+    """The receiver stops us by a cancellation, and `asyncio.wait_for` below redis-py may swallow one until Python 3.12 (python/cpython#86296)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 broker = DoorbellBroker()

@@ -240,6 +240,22 @@ async def test_a_worker_that_waits_stops_at_once(redis_url: str, stream: str) ->
     assert took_s < jobs.READ_WAIT_S / 2
 
 
+async def test_a_worker_stops_wherever_in_its_reading_the_stop_finds_it(
+    redis_url: str, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "READ_WAIT_S", 0.001)
+    async with _connected(redis_url, stream) as each:
+        for turn in range(40):
+            stop = asyncio.Event()
+            listening = asyncio.create_task(Receiver(each, max_async_tasks=1, run_startup=False).listen(stop))
+            await asyncio.sleep(0.01 + turn / 10_000)
+
+            stop.set()
+            done, _ = await asyncio.wait([listening], timeout=5)
+
+            assert done
+
+
 async def test_a_running_task_may_finish_and_what_was_not_begun_stays_for_others(
     redis_url: str, stream: str, server: "redis.Redis"
 ) -> None:
