@@ -11,7 +11,7 @@ from app.api.roles import Caller, Role
 from app.errors import Forbidden
 
 
-class RoleGuard(ASGIMiddleware):
+class RoleCheck(ASGIMiddleware):
     """Belongs directly behind `Authentication`."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:

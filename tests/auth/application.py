@@ -20,7 +20,7 @@ from app.api.roles import Caller, Role
 from app.auth import liveness
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.controllers import AuthController
-from app.auth.guards import RoleGuard
+from app.auth.guards import RoleCheck
 from app.cache import close_cache, open_cache
 from app.redis import get_redis, start_redis, stop_redis
 from app.settings import Settings, get_settings
@@ -142,7 +142,7 @@ def make_app() -> Litestar:
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         dependencies=CALLER_DEPENDENCIES,
-        middleware=[Authentication(), RoleGuard(), StrictQuery()],
+        middleware=[Authentication(), RoleCheck(), StrictQuery()],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
         logging_config=None,
