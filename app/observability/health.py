@@ -38,7 +38,7 @@ def create_health_router(checks: Mapping[str, Check]) -> Router:
     """`GET /health/live` and `GET /health/ready`, open to all and not rate limited."""
     readiness = Readiness(checks)
 
-    @get("/live", operation_id="getLiveness", cache_control=None)
+    @get("/live", operation_id="getLiveness")
     async def get_liveness() -> LiveOut:
         """Whether the process runs."""
         return LiveOut(status="ok")
@@ -56,7 +56,9 @@ def create_health_router(checks: Mapping[str, Check]) -> Router:
         ok = all(result == "ok" for result in results.values())
         return Response(ReadyOut("ok" if ok else "unavailable", results), status_code=200 if ok else 503)
 
-    return Router("/health", route_handlers=[get_liveness, get_readiness], tags=["Operations"], opt={"public": True, "quiet": True})
+    return Router(
+        "/health", route_handlers=[get_liveness, get_readiness], tags=["Operations"], opt={"public": True, "quiet": True, "no_store": True}
+    )
 
 
 class Readiness:
