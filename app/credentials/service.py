@@ -122,7 +122,8 @@ async def reject_credentials(connection: Connection, tenant_id: UUID, marketplac
     if tag == "UPDATE 0":
         return
     await pause_schedule(connection, tenant_id)
-    await record(connection, tenant_id, CredentialsInvalid(provider=marketplace, detail=detail, message=detail))
+    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=detail)
+    await record(connection, tenant_id, event)
 
 
 async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:

@@ -51,6 +51,8 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
         language: messages.Language = await connection.fetchval("SELECT language FROM tenants WHERE id = $1", lease.tenant_id)
         if error:
             failed = SyncFailed(
+                tenant_id=lease.tenant_id,
+                telegram_user_ids=[],
                 sync_id=lease.run_id,
                 marketplace=lease.marketplace,
                 trigger=lease.trigger,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
@@ -177,7 +177,7 @@ async def _reject(lease: Lease, error: CredentialsRejected) -> None:
 
 
 @asynccontextmanager
-async def _heartbeat(lease: Lease) -> AsyncIterator[None]:
+async def _heartbeat(lease: Lease) -> AsyncGenerator[None]:
     """Renew the lease while the body runs. Where it is lost, the body is cancelled and `LeaseLost` raised in its place."""
     body = asyncio.current_task()
     assert body is not None  # a coroutine always runs in a task
