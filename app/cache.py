@@ -398,9 +398,13 @@ def _argument_reader(function: Callable[..., Any]) -> Callable[[tuple[Any, ...],
 
     def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         values = [*args, *defaults[len(args) :]]
-        for name, value in kwargs.items():
-            values[position.get(name, 0)] = value
-        if len(args) > positional or any(value is inspect.Parameter.empty for value in values) or not position.keys() >= kwargs.keys():
+        try:
+            for name, value in kwargs.items():
+                values[position[name]] = value
+            right = len(args) <= positional and inspect.Parameter.empty not in values
+        except KeyError:
+            right = False
+        if not right:
             signature.bind(*args, **kwargs)  # says what is wrong
         return values
 
