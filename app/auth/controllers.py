@@ -10,9 +10,11 @@ from app.api.bodies import MAX_AUTH_BODY_BYTES
 from app.api.problem_details import problems
 from app.api.roles import Caller, Role
 from app.auth import service
+from app.auth.passwords import TooManySignIns
 from app.auth.schemas import LoginIn, MeOut, RefreshTokenIn, RegisterIn, SignedInOut, TokenPairOut
 from app.auth.service import EmailTaken, InvalidCredentials
 from app.auth.sessions import Device, RefreshTokenExpired, RefreshTokenInvalid, RefreshTokenReused
+from app.errors import Forbidden
 
 
 def _device(request: Request[Any, Any, Any]) -> Device:
@@ -29,12 +31,25 @@ class AuthController(Controller):
     dependencies = {"device": Provide(_device, sync_to_thread=False)}  # noqa: RUF012 - likewise
     request_max_body_size = MAX_AUTH_BODY_BYTES
 
-    @post("/register", opt={"public": True}, operation_id="register", summary="Register a seller", responses=problems(EmailTaken))
+    @post(
+        "/register",
+        opt={"public": True},
+        operation_id="register",
+        summary="Register a seller",
+        responses=problems(EmailTaken, TooManySignIns),
+    )
     async def register(self, data: JSONBody[RegisterIn], device: NamedDependency[Device]) -> SignedInOut:
         """Makes a tenant and its owner, and signs the owner in: both tokens are usable at once."""
         return await service.register(data, device)
 
-    @post("/login", opt={"public": True}, operation_id="login", summary="Sign in", status_code=200, responses=problems(InvalidCredentials))
+    @post(
+        "/login",
+        opt={"public": True},
+        operation_id="login",
+        summary="Sign in",
+        status_code=200,
+        responses=problems(InvalidCredentials, Forbidden, TooManySignIns),
+    )
     async def login(self, data: JSONBody[LoginIn], device: NamedDependency[Device]) -> SignedInOut:
         """A wrong password and an unknown address get the same answer, in the same time."""
         return await service.login(data, device)

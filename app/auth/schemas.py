@@ -35,6 +35,13 @@ class RefreshTokenText(SecretText):
 class RegisterIn(In, frozen=True, kw_only=True):
     """A new seller: a company, and the user who owns it."""
 
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "email": "tg12345@example.com",
+        "password": "correct horse battery staple",
+        "company_name": "Romashka LLC",
+        "marketplace_type": "wildberries",
+    }
+
     email: Email
     password: Password
     company_name: ShortText
@@ -42,11 +49,15 @@ class RegisterIn(In, frozen=True, kw_only=True):
 
 
 class LoginIn(In, frozen=True, kw_only=True):
+    """Who somebody says to be, and the proof."""
+
     email: Email
     password: GivenPassword
 
 
 class RefreshTokenIn(In, frozen=True):
+    """A refresh token: the newest one, for all but a sign-out."""
+
     refresh_token: RefreshTokenText
 
 

@@ -42,6 +42,22 @@ class TenantOut(Out, frozen=True, kw_only=True):
     `digest_hour` is in the tenant's time zone; null means no digest.
     """
 
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "id": "019aa7c8-5d00-7cc0-98a1-6f1d2b3c4d5e",
+        "name": "Romashka LLC",
+        "marketplace_type": "wildberries",
+        "language": "ru",
+        "time_zone": "Europe/Moscow",
+        "google_sheet_id": None,
+        "sync_enabled": True,
+        "sync_interval_minutes": 30,
+        "low_stock_threshold": 5,
+        "digest_hour": 9,
+        "next_sync_at": "2026-11-22T10:17:42Z",
+        "created_at": "2026-11-20T08:00:00Z",
+        "updated_at": "2026-11-22T10:00:00Z",
+    }
+
     id: UUID
     name: str
     marketplace_type: Marketplace
@@ -59,6 +75,8 @@ class TenantOut(Out, frozen=True, kw_only=True):
 
 class TenantPatch(In, frozen=True, kw_only=True):
     """What is left out stays as it is. Only `digest_hour` may be null."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {"sync_interval_minutes": 60, "low_stock_threshold": 10, "digest_hour": None}
 
     name: ShortText | UnsetType = UNSET
     language: Language | UnsetType = UNSET
