@@ -8,31 +8,30 @@ from litestar import Litestar, Router
 
 from app.api.bodies import MAX_BODY_BYTES, StrictRequest
 from app.api.headers import StandardHeaders
-from app.api.openapi import openapi_config
+from app.api.openapi.router import create_schema_router
 from app.api.parameters import StrictQuery
 from app.api.problem_details import EXCEPTION_HANDLERS
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck
-from app.cache import close_cache, get_cache, open_cache
+from app.cache import close_cache, open_cache
 from app.credentials.controllers import CredentialController
 from app.credentials.factory import close_marketplace_connections
-from app.database import database, system_scope
+from app.database import database
+from app.errors import Unavailable
 from app.jobs import broker
 from app.migrations import pending
-from app.observability.health import HealthController
-from app.observability.logs import AccessLog, configure_logs
+from app.observability.access_log import AccessLog
+from app.observability.health import create_health_router
+from app.observability.logs import configure_logs
 from app.products.controllers import ProductController
-from app.redis import start_redis, stop_redis
+from app.redis import get_redis, start_redis, stop_redis
 from app.runs.controllers import SyncController
 from app.settings import Settings, get_settings
 from app.tenants.controllers import TenantController
 from app.webhooks.controllers import WebhookController
-from app.webhooks.sender import open_sender, close_sender
 
 API_PATH = "/api/v1"
-
-CONTROLLERS = [AuthController, TenantController, CredentialController, SyncController, ProductController, WebhookController]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -59,15 +58,46 @@ def create_app(settings: Settings | None = None) -> Litestar:
             await stop_redis()
             await database.close()
 
+    api = Router(
+        API_PATH,
+        route_handlers=[AuthController, TenantController, CredentialController, SyncController, ProductController, WebhookController],
+        dependencies=CALLER_DEPENDENCIES,
+    )
     app = Litestar(
-        [Router(API_PATH, route_handlers=CONTROLLERS, dependencies=CALLER_DEPENDENCIES), HealthController],
+        [
+            api,
+            create_health_router({"database": _check_database, "redis": _check_redis, "migrations": _check_migrations}),
+            create_schema_router(settings.public_url),
+        ],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        middleware=[AccessLog(), Authentication(settings), RoleCheck(), StrictQuery()],
+        middleware=[Authentication(), RoleCheck(), StrictQuery()],
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=openapi_config(settings.public_url),
+        openapi_config=None,
         lifespan=[resources],
         logging_config=None,
     )
-    app.asgi_handler = StandardHeaders(app.asgi_handler)
+    app.asgi_handler = StandardHeaders(AccessLog(app.asgi_handler))
     return app
+
+
+async def _check_database() -> None:
+    connection = await database.acquire()
+    try:
+        await connection.fetchval("SELECT 1")
+    finally:
+        await database.release(connection)
+
+
+async def _check_redis() -> None:
+    await get_redis().execute_command("PING")
+
+
+async def _check_migrations() -> None:
+    connection = await database.acquire()
+    try:
+        missing = await pending(connection)
+    finally:
+        await database.release(connection)
+    if missing:
+        raise Unavailable(f"{len(missing)} migrations are missing; run `stock-tracker migrate`.")

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 from rich.console import Console
@@ -63,7 +64,7 @@ def _tell(bot: httpx.Client, receiver: "Receiver", key: Secret | None) -> None:
     _step("POST /webhooks", took(), f"events go to {receiver.url}")
 
     with _timed() as took:
-        secret = key or Secret(issue_token("demo-seller", products=25))
+        secret = key or Secret(issue_token(uuid4(), products=25))
         stored = _expect(bot.patch("/tenants/me/credentials", json={"wildberries_api_key": secret.reveal()}), 200)
         entry = next(item for item in stored["credentials"] if item["provider"] == "wildberries")
     waiting_since = time.monotonic()

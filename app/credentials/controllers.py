@@ -7,11 +7,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
 
+from app.api.problem_details import problems
 from app.api.roles import Caller, Role
 from app.credentials import service
 from app.credentials.schemas import CredentialOut, CredentialsPatch, CredentialsUpdated
 from app.credentials.tables import Provider
-from app.errors import FieldError, InvalidInput
+from app.errors import CredentialsMissing, FieldError, InvalidInput
+from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, RateLimited
 
 
 class CredentialController(Controller):
@@ -26,7 +28,9 @@ class CredentialController(Controller):
         """One entry per provider, configured or not; a key shows only its first and last letters."""
         return await service.list_credentials(tenant_id)
 
-    @patch(opt={"role": Role.OWNER}, operation_id="updateCredentials", summary="Give or replace a key")
+    @patch(
+        opt={"role": Role.OWNER}, operation_id="updateCredentials", summary="Give or replace a key", responses=problems(CredentialsRejected)
+    )
     async def update_credentials(
         self, caller: NamedDependency[Caller], data: JSONBody[CredentialsPatch], verify: FromQuery[bool] = True
     ) -> CredentialsUpdated:
@@ -49,7 +53,13 @@ class CredentialController(Controller):
         """Asks the marketplace whether it accepts the key, and keeps the answer."""
         return await service.verify_credentials(tenant_id, provider)
 
-    @delete("/{provider:str}", opt={"role": Role.OWNER}, operation_id="deleteCredentials", summary="Take a key back")
+    @delete(
+        "/{provider:str}",
+        opt={"role": Role.OWNER},
+        operation_id="deleteCredentials",
+        summary="Take a key back",
+        responses=problems(CredentialsMissing),
+    )
     async def delete_credentials(self, caller: NamedDependency[Caller], provider: FromPath[Provider]) -> None:
         """The key is forgotten, its sync called off and its schedule ended; what was copied stays."""
         await service.delete_credentials(caller.tenant_id, caller.actor, provider)

@@ -5,12 +5,12 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.api.structs import SecretText
+from app.api.structs import In, SecretText
 from app.credentials.tables import Provider
 from app.marketplaces.contract import CredentialStatus
 
 
-class CredentialsPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CredentialsPatch(In, frozen=True):
     """What is left out stays as it is."""
 
     wildberries_api_key: SecretText | UnsetType = UNSET

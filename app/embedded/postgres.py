@@ -42,6 +42,7 @@ class Postgres:
     """
 
     def __init__(self, data: Path, *, durable: bool = True) -> None:
+        self.url = ""
         self.superuser_dsn = ""
         self._data = data.absolute()
         self._durable = durable
@@ -87,7 +88,8 @@ class Postgres:
         self._run(programs, cluster, sockets, data / "server.log")
         self.superuser_dsn = f"postgresql://postgres@/postgres?host={sockets}&port=5432"
         asyncio.run(_make_role(self.superuser_dsn))
-        return f"postgresql://{ROLE}@/{ROLE}?host={sockets}&port=5432"
+        self.url = f"postgresql://{ROLE}@/{ROLE}?host={sockets}&port=5432"
+        return self.url
 
     def _programs(self) -> Path:
         """The folder of the program files, where the server's account can run them."""

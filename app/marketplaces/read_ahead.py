@@ -23,8 +23,12 @@ async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Pag
         try:
             async for page in pages:
                 await waiting.put(page)
-        finally:
+        except asyncio.CancelledError:
+            raise  # nobody reads any more
+        except BaseException:
             await waiting.put(None)
+            raise
+        await waiting.put(None)
 
     fetching = asyncio.create_task(fetch())
     try:
@@ -44,5 +48,3 @@ async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Pag
     finally:
         fetching.cancel()
         await asyncio.wait([fetching])
-
-

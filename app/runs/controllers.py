@@ -9,8 +9,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, PageOut
+from app.api.problem_details import problems
 from app.api.roles import Role
 from app.api.structs import Instant
+from app.errors import CredentialsMissing
 from app.marketplaces.contract import Marketplace
 from app.runs import service
 from app.runs.schemas import RunOut, SyncIn
@@ -28,7 +30,8 @@ class SyncController(Controller):
         operation_id="startSync",
         summary="Start a sync",
         status_code=202,
-        responses={200: ResponseSpec(RunOut, description="One was queued or running already; this is it.", generate_examples=False)},
+        responses={200: ResponseSpec(RunOut, description="One was queued or running already; this is it.", generate_examples=False)}
+        | problems(CredentialsMissing),
         response_headers=[ResponseHeader(name="Location", description="Where the run can be looked at.", documentation_only=True)],
     )
     async def start_sync(self, tenant_id: NamedDependency[UUID], data: JSONBody[SyncIn]) -> Response[RunOut]:

@@ -1,11 +1,13 @@
 """A run as the API tells it, and what each of its stages did."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
+from app.api.structs import In
 from app.marketplaces.contract import Marketplace
 from app.runs.tables import RunStatus, Stage, Trigger
 
@@ -65,9 +67,9 @@ class RunOut(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
 
 
-class SyncIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SyncIn(In, frozen=True):
     """What to copy. Left out: the tenant's marketplace, all stages, and only what changed."""
 
     marketplace: Marketplace | None = None
-    scopes: list[Stage] | None = None
+    scopes: Annotated[list[Stage], Meta(min_length=1, max_length=len(Stage))] | None = None
     full: bool = False

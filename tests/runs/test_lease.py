@@ -1,0 +1,134 @@
+import asyncio
+import contextvars
+from datetime import timedelta
+
+import pytest
+
+from app.database import system_scope, tenant_scope
+from app.marketplaces.contract import Marketplace
+from app.products.store import write_products
+from app.runs.lease import CancelRequested, LeaseLost, claim
+from app.runs.service import cancel_active, get_run
+from app.runs.sweep import requeue_expired
+from app.runs.tables import RunStatus, Trigger
+from tests.factories import claimed, create_run, create_tenant, create_tenant_with_key, expire_lease, product
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_most_urgent_run_is_claimed_first_whenever_it_came(clean_database):
+    for _ in range(5):
+        await create_run(await create_tenant(), Trigger.SCHEDULE)
+    pressed = await create_run(await create_tenant(), Trigger.MANUAL)
+
+    lease = await claim("worker")
+
+    assert lease is not None
+    assert lease.run_id == pressed
+
+
+async def test_two_workers_at_once_never_claim_the_same_run(clean_database):
+    runs = {await create_run(await create_tenant()) for _ in range(8)}
+
+    leases = await asyncio.gather(*(claim(f"worker {n}") for n in range(12)))
+
+    claimed_runs = [lease.run_id for lease in leases if lease]
+    assert len(claimed_runs) == len(set(claimed_runs)) == len(runs)
+
+
+async def test_a_run_that_is_put_back_is_not_due_before_its_time(clean_database):
+    lease = await claimed(await create_tenant())
+
+    await lease.put_back(timedelta(hours=1))
+
+    assert await claim("worker") is None
+    run = await get_run(lease.tenant_id, lease.run_id)
+    assert run.status is RunStatus.QUEUED
+    assert run.not_before is not None
+
+
+async def test_a_worker_that_lost_its_lease_cannot_write(clean_database):
+    tenant = await create_tenant()
+    paused = await claimed(tenant, "paused")
+    await expire_lease(paused.run_id)
+    await requeue_expired()
+    successor = await claim("successor", paused.run_id)
+
+    with pytest.raises(LeaseLost):
+        async with tenant_scope(tenant) as connection:
+            await write_products(connection, tenant, Marketplace.WILDBERRIES, [product("1", "written too late")])
+            await paused.hold(connection, paused.stages[0])
+
+    assert successor is not None
+    assert successor.attempt == paused.attempt + 1
+    async with tenant_scope(tenant) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM products") == 0
+    for attempt in (paused.renew(), paused.put_back(), _finish(paused)):
+        with pytest.raises(LeaseLost):
+            await attempt
+    await successor.renew()
+
+
+async def test_the_sweep_waits_for_a_write_that_is_under_way(clean_database):
+    tenant = await create_tenant()
+    lease = await claimed(tenant)
+    await expire_lease(lease.run_id)
+
+    async with tenant_scope(tenant) as connection:
+        await lease.hold(connection, lease.stages[0])
+        # Another process: it doesn't know of our transaction.
+        swept = await asyncio.create_task(requeue_expired(), context=contextvars.Context())
+
+    assert swept == 0
+    await lease.renew()
+
+
+async def test_counts_survive_the_worker_that_made_them(clean_database):
+    lease = await claimed(await create_tenant())
+    lease.stages[0].fetched, lease.stages[0].created = 500, 400
+    async with tenant_scope(lease.tenant_id) as connection:
+        await lease.hold(connection, lease.stages[0])
+    await expire_lease(lease.run_id)
+    await requeue_expired()
+
+    successor = await claim("successor")
+
+    assert successor is not None
+    assert (successor.stages[0].fetched, successor.stages[0].created) == (500, 400)
+    assert successor.crashes == 1
+
+
+async def test_a_cancel_takes_effect_at_the_next_page(clean_database):
+    lease = await claimed(await create_tenant())
+    async with tenant_scope(lease.tenant_id) as connection:
+        await cancel_active(connection, lease.tenant_id, Marketplace.WILDBERRIES)
+
+    with pytest.raises(CancelRequested):
+        async with tenant_scope(lease.tenant_id) as connection:
+            await lease.hold(connection, lease.stages[0])
+
+
+async def test_a_run_that_waits_is_cancelled_at_once(clean_database):
+    tenant = await create_tenant_with_key()
+    run = await create_run(tenant)
+
+    async with tenant_scope(tenant) as connection:
+        await cancel_active(connection, tenant, Marketplace.WILDBERRIES)
+
+    assert (await get_run(tenant, run)).status is RunStatus.CANCELLED
+    assert await claim("worker") is None
+
+
+async def test_the_claim_uses_the_index_of_what_is_queued(clean_database):
+    async with system_scope() as connection:
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        plan = await connection.fetch(
+            "EXPLAIN SELECT id FROM sync_runs WHERE status = 'queued' AND not_before <= now() ORDER BY priority, not_before LIMIT 1"
+        )
+
+    assert "sync_runs_queued" in "\n".join(row[0] for row in plan)
+
+
+async def _finish(lease):
+    async with tenant_scope(lease.tenant_id) as connection:
+        await lease.finish(connection, RunStatus.SUCCEEDED)

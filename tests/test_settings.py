@@ -1,0 +1,97 @@
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.errors import StartRefused
+from app.settings import load_settings, new_master_key
+
+MASTER, JWT = new_master_key(), "j" * 32
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {
+        "APP_ENV": "production",
+        "DATABASE_URL": "postgresql://user:db-password@host/name",
+        "REDIS_URL": "redis://:redis-password@host:6379/0",
+        "ENCRYPTION_MASTER_KEY": MASTER,
+        "JWT_SECRET": JWT,
+    } | changes
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    settings = load_settings(environment())
+
+    assert settings.wb_content_api_url == "https://content-api.wildberries.ru"
+    assert settings.webhook_retry_schedule_s == (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    assert settings.log_format == "json"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APP_ENV", "prod"),
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "mysql://host/name"),
+        ("DATABASE_URL", "postgresql://[bad/name"),
+        ("REDIS_URL", "host:6379"),
+        ("ENCRYPTION_MASTER_KEY", ""),
+        ("ENCRYPTION_MASTER_KEY", "too short"),
+        ("ENCRYPTION_MASTER_KEY", MASTER + "," + "x" * 44),
+        ("JWT_SECRET", "short"),
+        ("API_PORT", "70000"),
+        ("API_PORT", "eighty"),
+        ("WB_CONTENT_API_URL", "content-api"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/40"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "5,soon"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "0"),
+        ("CACHE_ENABLED", "maybe"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_and_is_named(name, value):
+    with pytest.raises(StartRefused) as refused:
+        load_settings(environment(**{name: value}))
+
+    assert name in refused.value.detail
+    assert "\n" not in refused.value.detail
+
+
+def test_all_faults_are_told_at_once_and_no_secret_is_repeated():
+    with pytest.raises(StartRefused) as refused:
+        load_settings(environment(DATABASE_URL="mysql://u:db-password@h/n", JWT_SECRET="hunter2", ENCRYPTION_MASTER_KEY="not-a-key-at-all"))
+
+    detail = refused.value.detail
+    assert all(name in detail for name in ("DATABASE_URL", "JWT_SECRET", "ENCRYPTION_MASTER_KEY"))
+    assert not any(secret in detail for secret in ("db-password", "hunter2", "not-a-key-at-all"))
+
+
+def test_the_settings_show_no_secret():
+    shown = repr(load_settings(environment()))
+
+    assert not any(secret in shown for secret in (MASTER, JWT, "db-password", "redis-password"))
+
+
+def test_development_makes_its_secrets_once_and_keeps_them_to_itself(data_dir):
+    first = load_settings(environment(APP_ENV="development", DATA_DIR=str(data_dir), ENCRYPTION_MASTER_KEY="", JWT_SECRET=""))
+    second = load_settings(environment(APP_ENV="development", DATA_DIR=str(data_dir), ENCRYPTION_MASTER_KEY="", JWT_SECRET=""))
+
+    assert first.encryption_master_keys[0].reveal() == second.encryption_master_keys[0].reveal()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in data_dir.iterdir()} == {0o600}
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartRefused, match="DATA_DIR"):
+        load_settings(environment(APP_ENV="development", DATA_DIR=str(tmp_path / "file" / "below"), JWT_SECRET="", ENCRYPTION_MASTER_KEY=""))
+
+
+def test_the_example_file_lists_every_setting_that_is_read():
+    root = Path(__file__).parents[1]
+    read = set(re.findall(r'"([A-Z][A-Z_]+)"', (root / "app/settings.py").read_text()))
+
+    listed = set(re.findall(r"^([A-Z_]+)=", (root / ".env.example").read_text(), re.MULTILINE))
+
+    assert read - listed == set()
+    assert listed - read == {"DATABASE_PASSWORD", "API_WORKERS"}  # compose.yaml's own
