@@ -79,7 +79,9 @@ class WildberriesClient:
         # Limits count per seller and token type, so several keys of a seller share a budget; of an unreadable key only its hash is known.
         seller = self._token and self._token.seller_id
         kind = self._token and self._token.type
-        self._account = f"wildberries:{seller or hashlib.sha256(api_key.reveal().encode()).hexdigest()[:32]}:{kind or 'unknown'}"
+        self._account = (
+            f"wildberries:{seller or hashlib.sha256(api_key.reveal().encode(errors='replace')).hexdigest()[:32]}:{kind or 'unknown'}"
+        )
 
     @property
     def marketplace(self) -> Marketplace:

@@ -130,9 +130,10 @@ async def test_a_key_that_cannot_be_read_is_for_wildberries_to_judge(server: Scr
         (Secret(""), "can't be a Wildberries key"),
         (Secret("eyJ\r\nX-Injected: 1"), "can't be a Wildberries key"),
         (Secret("ключ"), "can't be a Wildberries key"),
+        (Secret("\udc80"), "can't be a Wildberries key"),
         (Secret("x" * 5000), "can't be a Wildberries key"),
     ],
-    ids=["expired", "empty", "line break", "cyrillic", "endless"],
+    ids=["expired", "empty", "line break", "cyrillic", "surrogate", "endless"],
 )
 async def test_a_key_that_is_known_to_fail_is_never_sent(
     server: ScriptedServer, make_client: MakeClient, key: Secret, sentence: str
