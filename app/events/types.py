@@ -1,0 +1,126 @@
+"""What may happen, and what is told about it: the catalogue of events.
+
+Each type is a payload, the `data` of its webhook. Its name never changes; fields are added and never removed. `message` is a text in the tenant's language that a bot
+can forward as it is.
+"""
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from app.marketplaces.contract import Marketplace
+
+Sentence = Annotated[str, Meta(max_length=1000)]
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """The root of all payloads. After `lifetime` an event that could not be delivered is noise and is not sent any more."""
+
+    type: ClassVar[str]
+    lifetime: ClassVar[timedelta] = timedelta(days=7)
+
+
+class ProductCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Products: what the sync did, and how many active ones there are now."""
+
+    created: int
+    updated: int
+    archived: int
+    total: int
+
+
+class StockCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Shelves (a size in a warehouse) that changed, and units that a buyer could order now."""
+
+    changed: int
+    total_units: int
+
+
+class OrderCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that were not known before."""
+
+    new: int
+
+
+class SyncCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sync did."""
+
+    products: ProductCounts
+    stocks: StockCounts
+    orders: OrderCounts
+
+
+class LowStockItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A product at or below its threshold; `stock` in units."""
+
+    product_id: UUID
+    article: Annotated[str, Meta(max_length=200)]
+    title: Annotated[str, Meta(max_length=500)]
+    stock: int
+
+
+class EventError(msgspec.Struct, frozen=True, kw_only=True):
+    """A stable code, and a sentence for a seller."""
+
+    code: str
+    detail: Sentence
+
+
+class SyncCompleted(Payload, frozen=True, kw_only=True):
+    """A sync is done; `partial`: some of its stages could not be carried out. `low_stock` lists the ten lowest of `low_stock_total`."""
+
+    type: ClassVar[str] = "sync.completed"
+
+    tenant_id: UUID
+    telegram_user_ids: list[int]
+    sync_id: UUID
+    marketplace: Marketplace
+    status: Literal["succeeded", "partial"]
+    trigger: str
+    duration_s: float
+    counts: SyncCounts
+    low_stock: Annotated[list[LowStockItem], Meta(max_length=10)]
+    low_stock_total: int
+    message: Sentence
+
+
+class SyncFailed(Payload, frozen=True, kw_only=True):
+    """A sync could not be carried out; what was copied before stays."""
+
+    type: ClassVar[str] = "sync.failed"
+
+    tenant_id: UUID
+    telegram_user_ids: list[int]
+    sync_id: UUID
+    marketplace: Marketplace
+    trigger: str
+    error: EventError
+    message: Sentence
+
+
+class CredentialsInvalid(Payload, frozen=True, kw_only=True):
+    """The marketplace no longer accepts the stored key; syncs are paused until the seller gives another."""
+
+    type: ClassVar[str] = "credentials.invalid"
+
+    tenant_id: UUID
+    telegram_user_ids: list[int]
+    provider: str
+    detail: Sentence
+    message: Sentence
+
+
+class WebhookTest(Payload, frozen=True, kw_only=True):
+    """Sent to one endpoint when somebody asks for a test."""
+
+    type: ClassVar[str] = "webhook.test"
+    lifetime: ClassVar[timedelta] = timedelta(minutes=5)
+
+    tenant_id: UUID
+    message: Sentence
+
+
+CATALOGUE: dict[str, type[Payload]] = {payload.type: payload for payload in (SyncCompleted, SyncFailed, CredentialsInvalid, WebhookTest)}
