@@ -30,6 +30,7 @@ from app.runs.controllers import SyncController
 from app.settings import Settings, get_settings
 from app.tenants.controllers import TenantController
 from app.webhooks.controllers import WebhookController
+from app.webhooks.sender import close_sender, open_sender
 
 API_PATH = "/api/v1"
 
@@ -46,12 +47,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
         open_cache(settings)
         broker.connect_to(settings.redis_url.reveal())
         await broker.startup()
+        open_sender(settings)
         # What is alive now lives as long as the process: a collection need not walk it each time.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
+            await close_sender()
             await broker.shutdown()
             await close_marketplace_connections()
             await close_cache()
@@ -72,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         middleware=[Authentication(), RoleCheck(), StrictQuery()],
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers={**EXCEPTION_HANDLERS},
         openapi_config=None,
         lifespan=[resources],
         logging_config=None,

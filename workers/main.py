@@ -16,10 +16,8 @@ from app.database import database
 from app.jobs import broker
 from app.observability.logs import configure_logs
 from app.settings import Settings, get_settings
+from app.sync.runner import DEFAULT_CONCURRENCY
 from workers import sync, webhooks
-
-# Syncs wait for the network most of the time, so many go on at once in a process.
-DEFAULT_CONCURRENCY = 64
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +33,9 @@ async def run(settings: Settings, concurrency: int) -> None:
     broker.connect_to(settings.redis_url.reveal())
     broker.is_worker_process = True
     await broker.startup()
-    await webhooks.start(settings)
+    webhooks.start(settings)
+    sync.runner.concurrency = concurrency
+    sync.runner.wake()  # for what was left by the last process
     # What is alive now lives as long as the process: a collection need not walk it each time.
     gc.collect()
     gc.freeze()

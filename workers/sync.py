@@ -21,9 +21,9 @@ runner = Runner(worker=f"{socket.gethostname()}:{os.getpid()}"[:100])
 
 
 @broker.task(WakeWorker.name)
-async def wake_worker() -> int:
-    """Carry out what is due, most urgent first, until nothing is. Gives the number of runs."""
-    return await runner.drain()
+async def wake_worker() -> None:
+    """Look for work. The task ends at once: a long backlog of syncs must not keep other messages waiting."""
+    runner.wake()
 
 
 @broker.task("sync_tenant_products")

@@ -1,6 +1,7 @@
 """The original flow, played as a bot would, over HTTP: `stock-tracker dev --once`."""
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -22,7 +23,8 @@ WEBHOOK_WITHIN_S = 60.0
 REAL_WEBHOOK_WITHIN_S = 600.0
 PRODUCTS_SHOWN = 10
 
-console = Console(highlight=False)
+# What is not a terminal has no width; 120 fits what is printed.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 class StoryFailed(Exception):
@@ -94,11 +96,11 @@ def _tell(bot: httpx.Client, receiver: "Receiver", key: Secret | None) -> None:
     if key is None and not listed["items"]:
         raise StoryFailed("The sandbox has products and none was listed.")
     console.print(_table(listed["items"], total))
-    console.print(f"[bold]The bot writes to the seller:[/bold] {event['data']['message']}\n")
+    console.print(f"\n[bold]The bot writes to the seller:[/bold]\n  {event['data']['message']}\n", soft_wrap=True)
 
 
 def _step(what: str, seconds: float, said: str) -> None:
-    console.print(f"[green]✓[/green] {what:<32} {seconds * 1000:>7.0f} ms   [dim]{said}[/dim]")
+    console.print(f"[green]✓[/green] {what:<32} {seconds * 1000:>7.0f} ms   [dim]{said}[/dim]", soft_wrap=True)
 
 
 def _expect(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
@@ -109,16 +111,13 @@ def _expect(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
 
 def _table(products: list[dict[str, Any]], total: int) -> Table:
     table = Table(title=f"\nProducts, {len(products)} of {total}", title_justify="left")
+    table.add_column("Stock", justify="right", min_width=5)
     for heading in ("Article", "Title", "Brand"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=44)
-    table.add_column("Barcodes", justify="right")
-    table.add_column("Stock", justify="right")
+        table.add_column(heading, overflow="ellipsis", no_wrap=True)
     for product in products:
         units = product["stock_total"]
         colour = "red" if units == 0 else "yellow" if units <= 5 else "green"
-        table.add_row(
-            product["article"], product["title"], product["brand"], str(len(product["barcodes"])), f"[{colour}]{units}[/{colour}]"
-        )
+        table.add_row(f"[{colour}]{units}[/{colour}]", product["article"], product["title"], product["brand"])
     return table
 
 

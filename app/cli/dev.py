@@ -55,7 +55,8 @@ def run_everything(*, once: bool, port: int | None, real: bool) -> int:
             data_dir = Path(tempfile.mkdtemp(prefix="demo-", dir=data_dir))
             stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
         try:
-            parts = Parts(data_dir, port=0 if once and port is None else port, real=real)
+            # The story is told by the demo; in its logs only faults are news.
+            parts = Parts(data_dir, port=0 if once and port is None else port, real=real, log_level="warning" if once else "info")
             stack.callback(parts.stop)
             parts.start()
             if once:
@@ -70,13 +71,13 @@ def run_everything(*, once: bool, port: int | None, real: bool) -> int:
 class Parts:
     """The servers and processes of one development machine. What the environment names is used as it is, the rest is started here."""
 
-    def __init__(self, data_dir: Path, *, port: int | None, real: bool) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None, real: bool, log_level: str = "info") -> None:
         self.data_dir = data_dir
         self.real = real
         self.sandbox = "" if real else f"http://{LOOPBACK}:{_free_port()}"
         self.api = ""
         self._port = port
-        self._environment = {**os.environ, "DATA_DIR": str(data_dir)}
+        self._environment = {"LOG_LEVEL": log_level} | os.environ | {"DATA_DIR": str(data_dir)}
         self._servers = ExitStack()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -140,7 +141,7 @@ class Parts:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
         )
 
     def _tell_other_commands(self) -> None:

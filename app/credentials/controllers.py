@@ -48,6 +48,7 @@ class CredentialController(Controller):
         operation_id="verifyCredentials",
         summary="Check a stored key now",
         status_code=200,
+        responses=problems(CredentialsMissing, RateLimited, MarketplaceDown),
     )
     async def verify_credentials(self, tenant_id: NamedDependency[UUID], provider: FromPath[Provider]) -> CredentialOut:
         """Asks the marketplace whether it accepts the key, and keeps the answer."""

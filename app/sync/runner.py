@@ -27,6 +27,8 @@ from app.sync.outcome import finish, finish_cancelled
 from app.vault import CredentialsUnreadable
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
+# Syncs wait for the network most of the time, so many go on at once in a process.
+DEFAULT_CONCURRENCY = 64
 # A shutdown waits for the write that is under way, not for the page that is being fetched.
 STOP_PATIENCE_S = 5.0
 
@@ -34,20 +36,31 @@ log = structlog.get_logger(__name__)
 
 
 class Runner:
-    """Carries out runs in this process, as many at once as it is called for."""
+    """Carries out runs in this process, `concurrency` at once."""
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, concurrency: int = DEFAULT_CONCURRENCY) -> None:
         self.worker = worker
+        self.concurrency = concurrency
         self._stopping = False
+        self._drains: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def drain(self) -> int:
-        """Carry out the most urgent run that is due, and so on until none is. Gives how many it was."""
-        count = 0
-        while not self._stopping and (lease := await claim(self.worker)) is not None:
-            await self._carry_out(lease)
-            count += 1
-        return count
+    def wake(self) -> None:
+        """There may be work: look for it in the background, unless all places are taken; who has a place looks again by itself."""
+        if self._stopping or len(self._drains) >= self.concurrency:
+            return
+        drain = asyncio.create_task(self._drain())
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
+
+    async def _drain(self) -> None:
+        """Carry out the most urgent run that is due, and so on until none is."""
+        try:
+            while not self._stopping and (lease := await claim(self.worker)) is not None:
+                await self._carry_out(lease)
+        except Unavailable as error:
+            # The scheduler rings again.
+            log.warning("runs.database_unavailable", detail=error.detail)
 
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
@@ -62,8 +75,8 @@ class Runner:
         self._stopping = True
         for task in self._running:
             task.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=STOP_PATIENCE_S)
+        if waiting := self._running | self._drains:
+            await asyncio.wait(waiting, timeout=STOP_PATIENCE_S)
 
     async def _carry_out(self, lease: Lease) -> None:
         task = asyncio.create_task(_carry_out(lease), name=f"run {lease.run_id}")
