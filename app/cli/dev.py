@@ -77,9 +77,9 @@ class Parts:
         self.sandbox = "" if real else f"http://{LOOPBACK}:{_free_port()}"
         self.api = ""
         self._port = port
-        self._environment = {"LOG_LEVEL": log_level} | os.environ | {"DATA_DIR": str(data_dir)}
+        self.environment = {"LOG_LEVEL": log_level} | os.environ | {"DATA_DIR": str(data_dir)}
         self._servers = ExitStack()
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Each part when the ones that it needs are there.
@@ -87,7 +87,7 @@ class Parts:
         Raises:
             StartRefused: a part can't start; the ones that did are stopped by `stop`.
         """
-        environment = self._environment
+        environment = self.environment
         if not environment.get("DATABASE_URL"):
             environment["DATABASE_URL"] = self._servers.enter_context(Postgres(self.data_dir / "postgres"))
         if not environment.get("REDIS_URL"):
@@ -106,7 +106,7 @@ class Parts:
         asyncio.run(migrate())
         self._tell_other_commands()
         if self.sandbox:
-            self._start_child("sandbox", "sandbox", "--port", self.sandbox.rpartition(":")[2])
+            self._start_child("sandbox", "sandbox", "--port", self.sandbox.rpartition(":")[2], output=subprocess.DEVNULL)
         for name in ("serve", "worker", "scheduler"):
             self._start_child(name, name)
         self._await_ready()
@@ -115,7 +115,7 @@ class Parts:
         """Stay until a signal comes, or until a part ends, which none should."""
         while True:
             time.sleep(0.5)
-            for name, child in self._children.items():
+            for name, child in self.children.items():
                 if (code := child.poll()) is not None:
                     console.print(f"[red]{name} ended with code {code}; stopping the rest.[/red]")
                     return 1
@@ -123,10 +123,10 @@ class Parts:
     def stop(self) -> None:
         """The processes first, all at once, then the servers that they used."""
         (self.data_dir / DEVELOPMENT_SERVERS_FILE).unlink(missing_ok=True)
-        for child in self._children.values():
+        for child in self.children.values():
             child.terminate()
         deadline = time.monotonic() + STOP_WITHIN_S
-        for child in self._children.values():
+        for child in self.children.values():
             try:
                 child.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -134,12 +134,13 @@ class Parts:
                 child.wait()
         self._servers.close()
 
-    def _start_child(self, name: str, *arguments: str) -> None:
+    def _start_child(self, name: str, *arguments: str, output: int | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which stops the others in order.
-        self._children[name] = subprocess.Popen(
+        self.children[name] = subprocess.Popen(
             [sys.executable, "-m", "app.cli.main", *arguments],
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
+            stdout=output,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
         )
@@ -147,7 +148,7 @@ class Parts:
     def _tell_other_commands(self) -> None:
         shared = {
             name: value
-            for name, value in self._environment.items()
+            for name, value in self.environment.items()
             if name in ("DATABASE_URL", "REDIS_URL", "WEBHOOK_ALLOWED_NETWORKS") or (name.startswith("WB_") and name.endswith("_API_URL"))
         }
         file = self.data_dir / DEVELOPMENT_SERVERS_FILE
@@ -158,7 +159,7 @@ class Parts:
         deadline = time.monotonic() + READY_WITHIN_S
         with httpx.Client(trust_env=False, timeout=2.0) as client:
             while time.monotonic() < deadline:
-                for name, child in self._children.items():
+                for name, child in self.children.items():
                     if child.poll() is not None:
                         raise StartRefused(f"{name} could not start; see above.")
                 try:
