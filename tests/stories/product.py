@@ -1,6 +1,5 @@
 """The whole product as processes, and sellers who use it over HTTP."""
 
-import os
 import secrets
 import signal
 import subprocess
@@ -28,6 +27,7 @@ class Product:
     def __init__(self, data_dir: Path) -> None:
         self.parts = Parts(data_dir, port=0, real=False, log_level="warning")
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._bots: list[SellersBot] = []
 
     def __enter__(self) -> Self:
         self.parts.start()
@@ -35,6 +35,8 @@ class Product:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for bot in self._bots:
+            bot.http.close()
         for worker in self.workers:
             worker.kill()
             worker.wait()
@@ -82,7 +84,8 @@ class Product:
             self.sandbox("PATCH", delay_ms=0)
 
     def seller(self) -> "SellersBot":
-        return SellersBot(self)
+        self._bots.append(SellersBot(self))
+        return self._bots[-1]
 
 
 class SellersBot:
@@ -124,6 +127,11 @@ class SellersBot:
             assert time.monotonic() < deadline, f"still {run}"
             time.sleep(0.05)
 
+    def units_in_the_shop(self) -> int:
+        """The truth, from the sandbox."""
+        totals = self.product.sandbox("GET", f"/shops/{self.seller_id}")
+        return totals["marketplace_quantity"] + totals["seller_quantity"]
+
     def products(self) -> list[Any]:
         """All of them, by cursor."""
         items: list[Any] = []
@@ -135,6 +143,3 @@ class SellersBot:
             if cursor is None:
                 return items
 
-
-def environment_without_servers() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
