@@ -1,0 +1,82 @@
+"""`python -m benchmarks`: measure, show a table, keep the figures."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from benchmarks import syncs
+from benchmarks.figures import Figure, markdown, table
+from benchmarks.machine import describe
+from benchmarks.site import ROOT, Site
+
+RESULTS = ROOT / "benchmarks/results"
+DOCUMENT = ROOT / "docs/benchmarks.md"
+BEGIN, END = "<!-- figures: python -m benchmarks --write-docs -->", "<!-- end of figures -->"
+
+# Which figures each measurement gives; it runs where one of them is asked for.
+MEASUREMENTS = {("first-sync", "second-sync"): syncs.measure}
+NAMES = [name for names in MEASUREMENTS for name in names]
+
+console = Console(highlight=False)
+
+
+class Results(msgspec.Struct):
+    """What is kept of a run."""
+
+    measured_at: datetime
+    took_s: float
+    machine: dict[str, str]
+    figures: dict[str, list[Figure]]
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(NAMES), help="May be given several times; left out, everything is measured.")
+@click.option("--rounds", default=3, show_default=True, help="Ours and the floor take turns so many times.")
+@click.option("--write-docs", is_flag=True, help="Put the table into docs/benchmarks.md.")
+def main(only: tuple[str, ...], rounds: int, *, write_docs: bool) -> None:
+    """Measure our code beside the floor, on this machine."""
+    wanted = only or tuple(NAMES)
+    began, figures = time.monotonic(), dict[str, list[Figure]]()
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {line}")
+
+    tell("starting PostgreSQL, Redis and the sandbox marketplace")
+    with Site() as site:
+        for names, measure in MEASUREMENTS.items():
+            if set(names) & set(wanted):
+                measured = measure(site, rounds, tell)
+                figures |= {name: rows for name, rows in measured.items() if name in wanted}
+    results = Results(datetime.now(UTC), round(time.monotonic() - began, 1), describe(), figures)
+    rows = [row for of_one in figures.values() for row in of_one]
+    console.print()
+    console.print(table(rows))
+    console.print(", ".join(f"{name}: {value}" for name, value in results.machine.items()))
+    console.print(f"Kept in {keep(results).relative_to(ROOT)}.")
+    if write_docs:
+        write(results, rows)
+
+
+def keep(results: Results) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{results.measured_at:%Y-%m-%dT%H-%M-%SZ}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    return file
+
+
+def write(results: Results, rows: list[Figure]) -> None:
+    """Replace the table in the document."""
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    machine = "\n".join(f"- {name}: {value}" for name, value in results.machine.items())
+    measured = f"Measured on {results.measured_at:%Y-%m-%d} in {results.took_s:.0f} s.\n\n{markdown(rows)}\n\n{machine}"
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{measured}\n\n{END}{after}")
+    console.print(f"Written to {DOCUMENT.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":
+    main()

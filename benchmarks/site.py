@@ -1,0 +1,181 @@
+"""What all measurements stand on: a PostgreSQL, a Redis and a sandbox marketplace of their own, and processes that use them."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+
+from app.database import database
+from app.embedded.lifetime import die_with_parent
+from app.embedded.postgres import Postgres
+from app.embedded.redis import Redis
+from app.migrations import migrate
+from app.sandbox.control import environment as sandbox_environment
+from app.secret import Secret
+from app.settings import new_master_key
+
+ROOT = Path(__file__).parent.parent
+READY_WITHIN_S = 30.0
+STOP_WITHIN_S = 15.0
+TEMPLATE = "benchmark_template"
+
+
+class Site:
+    """The servers, as long as the context lasts. `environment` is what the application's processes are given, but for the database."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._databases = 0
+        self.environment: dict[str, str] = {}
+        self._postgres_url = ""
+
+    def __enter__(self) -> Self:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="st-bench-", ignore_cleanup_errors=True)))
+        # PostgreSQL's own account, where we are root, must get into it.
+        folder.chmod(0o711)
+        try:
+            self._postgres_url = self._stack.enter_context(Postgres(folder / "postgres"))
+            redis_url = self._stack.enter_context(Redis(folder / "redis"))
+            asyncio.run(self._make_template())
+            self.environment = {
+                **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")},
+                "APP_ENV": "development",
+                "REDIS_URL": redis_url,
+                "DATA_DIR": str(folder / "data"),
+                "ENCRYPTION_MASTER_KEY": new_master_key(),
+                "JWT_SECRET": secrets.token_urlsafe(48),
+                "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+                "MARKETPLACE_LIMITS_ENABLED": "false",
+                "LOG_LEVEL": "warning",
+            }
+            self._start_sandbox()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def new_database(self) -> Generator[str]:
+        """The URL of a migrated database with nothing in it. It goes with the context."""
+        self._databases += 1
+        name = f"benchmark_{self._databases}"
+        asyncio.run(_execute(self._postgres_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        try:
+            yield self._url(name)
+        finally:
+            asyncio.run(_execute(self._postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+    def run(self, module: str, environment: Mapping[str, str]) -> bytes:
+        """The last line that a process of this module prints.
+
+        Raises:
+            RuntimeError: it failed; its errors stand on the terminal.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", module], env={**self.environment, **environment}, cwd=ROOT, stdout=subprocess.PIPE, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{module} failed with code {done.returncode}.")
+        return done.stdout.strip().rpartition(b"\n")[2]
+
+    @contextmanager
+    def process(self, arguments: list[str], environment: Mapping[str, str]) -> Generator[int]:
+        """A process that serves while the context lasts; gives its pid."""
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**self.environment, **environment},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - it makes two system calls
+        )
+        try:
+            yield child.pid
+        finally:
+            child.terminate()
+            try:
+                child.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _start_sandbox(self) -> None:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        self._stack.enter_context(self.process(["-m", "app.cli.main", "sandbox", "--port", str(port)], {}))
+        await_answer(f"{url}/sandbox")
+        # A shop that stands still, and a marketplace that is never the slowest part: no limits, and each page made once.
+        with httpx.Client(base_url=url, trust_env=False) as control:
+            control.patch("/sandbox", json={"limits": False}).raise_for_status()
+            control.post("/sandbox/clock", json={"freeze_at": datetime.now(UTC).isoformat()}).raise_for_status()
+        self.environment |= sandbox_environment(url)
+
+    async def _make_template(self) -> None:
+        await _execute(self._postgres_url, f"CREATE DATABASE {TEMPLATE}")
+        database.configure(Secret(self._url(TEMPLATE)))
+        await migrate()
+
+    def _url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self._postgres_url)._replace(path=f"/{name}"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection: Any = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def await_answer(url: str) -> None:
+    """Wait until a server answers with success.
+
+    Raises:
+        TimeoutError: it doesn't.
+    """
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    await_truth(answers, READY_WITHIN_S, url)
+
+
+def await_truth(holds: Callable[[], bool], within_s: float, what: str) -> None:
+    """Ask again and again.
+
+    Raises:
+        TimeoutError: it did not come true.
+    """
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Not within {within_s:.0f} s: {what}")
+        time.sleep(0.02)
