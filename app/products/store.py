@@ -12,9 +12,11 @@ from app.marketplaces.contract import FetchedProduct, Marketplace
 
 _encode = msgspec.msgpack.Encoder().encode
 
+# By a join and not by ANY: the planner would walk all products and compare each with each id of the batch.
 KNOWN = """
-    SELECT external_id, digest, archived_at IS NOT NULL
-      FROM products WHERE tenant_id = $1 AND marketplace = $2 AND external_id = ANY($3::text[])
+    SELECT product.external_id, product.digest, product.archived_at IS NOT NULL
+      FROM unnest($3::text[]) AS fetched (external_id)
+      JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id
 """
 
 # A row that is there keeps its id, its stock and the seller's own settings.
@@ -33,18 +35,21 @@ UPSERT = """
            archived_at = NULL, updated_at = now()
 """
 
-MISSING = """
-    SELECT count(*) FILTER (WHERE seen.external_id IS NULL) AS missing, count(*) AS active
-      FROM products
-      LEFT JOIN (SELECT DISTINCT unnest(external_ids) AS external_id FROM sightings WHERE tenant_id = $1 AND marketplace = $2) AS seen
-           USING (external_id)
-     WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
+# EXCEPT is sorted or hashed, whatever the planner knows of these tables, which at a first sync is nothing; it would join them by nested loops.
+UNSEEN = """
+    SELECT external_id FROM products WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
+    EXCEPT
+    SELECT unnest(external_ids) FROM sightings WHERE tenant_id = $1 AND marketplace = $2
 """
 
-ARCHIVE_MISSING = """
+MISSING = f"""
+    SELECT (SELECT count(*) FROM ({UNSEEN}) AS unseen) AS missing,
+           (SELECT count(*) FROM products WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL) AS active
+"""
+
+ARCHIVE_MISSING = f"""
     UPDATE products SET archived_at = now(), updated_at = now()
-     WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
-       AND external_id NOT IN (SELECT unnest(external_ids) FROM sightings WHERE tenant_id = $1 AND marketplace = $2)
+     WHERE tenant_id = $1 AND marketplace = $2 AND external_id = ANY(ARRAY({UNSEEN}))
 """
 
 
