@@ -99,20 +99,20 @@ def migrated_url(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 async def open_database(migrated_url: str, redis_url: str, anyio_backend: str) -> AsyncIterator[str]:
-    """The application's own pool and its broker, in the tests' loop, and settings that name them."""
+    """The application's own pool, in the tests' loop, and settings that name the servers."""
     os.environ.update(DATABASE_URL=migrated_url, REDIS_URL=redis_url)
     get_settings.cache_clear()
     await database.open(Secret(migrated_url), pool_size=10, production=False)
-    broker.connect_to(redis_url)
     yield migrated_url
-    await broker.shutdown()
     await database.close()
 
 
 @pytest.fixture
-async def clean_database(open_database: str) -> AsyncIterator[str]:
-    """The open database; what the test leaves in it is deleted."""
+async def clean_database(open_database: str, redis_url: str) -> AsyncIterator[str]:
+    """The open database, and a broker to ring with; what the test leaves in the database is deleted."""
+    broker.connect_to(redis_url)
     yield open_database
+    await broker.shutdown()
     async with system_scope() as connection:
         await connection.execute("DELETE FROM tenants")
         await connection.execute("DELETE FROM users")

@@ -1,6 +1,5 @@
 """Everything in one go on this machine: `stock-tracker dev`."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -16,17 +15,16 @@ import httpx
 from rich.console import Console
 
 from app.cli.demo import play
-from app.database import database
 from app.embedded.lifetime import die_with_parent
 from app.embedded.postgres import Postgres
 from app.embedded.redis import Redis
 from app.errors import StartRefused
-from app.migrations import migrate
 from app.secret import Secret
 from app.settings import DEVELOPMENT_SERVERS_FILE, load_settings
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 12.0
+COMMAND = (sys.executable, "-m", "app.cli.main")
 LOOPBACK = "127.0.0.1"
 
 WILDBERRIES_HOSTS = ("content", "marketplace", "statistics", "analytics", "prices", "common")
@@ -102,11 +100,10 @@ class Parts:
         _refuse_taken(port)
         environment["API_PORT"] = str(port)
         self.api = f"http://{LOOPBACK}:{port}"
-        database.configure(settings.database_url)
-        asyncio.run(migrate())
         self._tell_other_commands()
         if self.sandbox:
             self._start_child("sandbox", "sandbox", "--port", self.sandbox.rpartition(":")[2], output=subprocess.DEVNULL)
+        self._migrate()
         for name in ("serve", "worker", "scheduler"):
             self._start_child(name, name)
         self._await_ready()
@@ -137,13 +134,18 @@ class Parts:
     def _start_child(self, name: str, *arguments: str, output: int | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which stops the others in order.
         self.children[name] = subprocess.Popen(
-            [sys.executable, "-m", "app.cli.main", *arguments],
+            [*COMMAND, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
         )
+
+    def _migrate(self) -> None:
+        done = subprocess.run([*COMMAND, "migrate"], env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StartRefused(done.stderr.strip().removeprefix("stock-tracker: "))
 
     def _tell_other_commands(self) -> None:
         shared = {

@@ -31,6 +31,7 @@ async def probe() -> None:
 async def logged(method: str, path: str) -> list[Any]:
     app = Litestar([get_shop, probe], openapi_config=None, logging_config=None)
     app.asgi_handler = AccessLog(app.asgi_handler)
+    structlog.contextvars.clear_contextvars()  # all tests share one loop, and what others bound
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
             await client.request(method, path)

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.anyio
 WHO_USES_THE_SYSTEM_DOOR = {
     "app/auth/service.py": "sign-in happens before a tenant is known",
     "app/auth/sessions.py": "a refresh token comes without a tenant",
-    "app/auth/liveness.py": "whether a login session lives is asked before the tenant's door is open",
     "app/cli/preflight.py": "an operator's start: are there values that nobody can open",
     "app/runs/lease.py": "a worker claims the most urgent run of all tenants",
     "app/runs/schedule.py": "who is due",
