@@ -223,8 +223,8 @@ def _is_host(host: str) -> bool:
     return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
 
 
-async def check_url(url: str, policy: DestinationPolicy) -> None:
-    """Check a destination when it is given to us.
+async def check_url(url: str, policy: DestinationPolicy, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> None:
+    """Check a destination when it is given to us. `timeout_s` is for looking the name up.
 
     Raises:
         DestinationBarred: nothing will ever be sent there. The sentence says why, and no more of our network than the caller knew.
@@ -234,7 +234,7 @@ async def check_url(url: str, policy: DestinationPolicy) -> None:
     plain = target.scheme == "http"
     host = target.raw_host.decode("ascii")
     try:
-        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await policy.addresses(host, _port(target), plain=plain)
     except TimeoutError:
         raise _not_looked_up(host) from None

@@ -137,34 +137,35 @@ def _failure_of_status(status_code: int) -> Failure | None:
 
 
 def _failure_of(error: Exception) -> Failure:
-    causes = tuple(_causes(error))
+    match error:
+        case DestinationBarred():
+            return Failure.DESTINATION_BARRED
+        case httpx.ConnectTimeout():
+            return Failure.CONNECT_TIMEOUT
+        case httpx.TimeoutException() | TimeoutError():
+            return Failure.TIMEOUT
+        case httpx.ProtocolError():
+            return Failure.INVALID_ANSWER
+        case _:
+            pass
+    for origin in _origins(error):
+        match origin:
+            case ssl.SSLError():
+                return Failure.TLS_ERROR
+            case socket.gaierror():
+                return Failure.NAME_NOT_FOUND
+            case ConnectionRefusedError():
+                return Failure.CONNECTION_REFUSED
+            case _:
+                continue
+    return Failure.CONNECTION_FAILED if isinstance(error, httpx.ConnectError) else Failure.CONNECTION_LOST
 
-    def caused_by(kind: type[Exception]) -> bool:
-        return any(isinstance(cause, kind) for cause in causes)
 
-    if caused_by(DestinationBarred):
-        return Failure.DESTINATION_BARRED
-    if isinstance(error, httpx.ConnectTimeout):
-        return Failure.CONNECT_TIMEOUT
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return Failure.TIMEOUT
-    if caused_by(ssl.SSLError):
-        return Failure.TLS_ERROR
-    if caused_by(socket.gaierror):
-        return Failure.NAME_NOT_FOUND
-    if caused_by(ConnectionRefusedError):
-        return Failure.CONNECTION_REFUSED
-    if isinstance(error, httpx.ConnectError):
-        return Failure.CONNECTION_FAILED
-    if isinstance(error, httpx.ProtocolError):
-        return Failure.INVALID_ANSWER
-    return Failure.CONNECTION_LOST
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _origins(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        # httpcore's pool raises "from None", which leaves what really happened only as the context.
+        error = error.__cause__ or error.__context__
 
 
 def _excerpt(received: bytearray) -> str:
