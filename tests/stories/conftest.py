@@ -1,7 +1,9 @@
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -10,19 +12,33 @@ from tests.stories.product import Product
 
 
 @pytest.fixture(scope="session")
-def running_product() -> Iterator[Product]:
-    """The whole product with servers of its own, or on the external ones, in a database of its own."""
-    before = {name: os.environ.pop(name, None) for name in ("DATABASE_URL", "REDIS_URL")}
-    external = {"DATABASE_URL": os.environ.get("TEST_DATABASE_URL"), "REDIS_URL": os.environ.get("TEST_REDIS_URL")}
-    os.environ.update({name: value for name, value in external.items() if value})
-    try:
-        with tempfile.TemporaryDirectory(prefix="st-story-") as folder, Product(Path(folder)) as product:
-            yield product
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+def product_environment() -> Iterator[dict[str, str]]:
+    """What the product is told: nothing of the tests' own servers, or a database of its own on the external ones."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    external = os.environ.get("TEST_DATABASE_URL")
+    if not external:
+        yield environment
+        return
+    name = f"stock_tracker_stories_{os.getpid()}"
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(external)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute(f"CREATE DATABASE {name}"))
+    environment["DATABASE_URL"] = urlunsplit(urlsplit(external)._replace(path=f"/{name}"))
+    if "TEST_REDIS_URL" in os.environ:
+        environment["REDIS_URL"] = os.environ["TEST_REDIS_URL"]
+    yield environment
+    asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def running_product(product_environment: dict[str, str]) -> Iterator[Product]:
+    """The whole product, for all stories."""
+    with tempfile.TemporaryDirectory(prefix="st-story-") as folder, Product(Path(folder), product_environment) as product:
+        yield product
 
 
 @pytest.fixture

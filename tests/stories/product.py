@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +24,8 @@ PATIENCE_S = 40.0
 class Product:
     """API, scheduler, sandbox and one worker; tests may start more workers and kill them."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.parts = Parts(data_dir, port=0, real=False, log_level="warning")
+    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
+        self.parts = Parts(data_dir, environment, port=0, real=False, log_level="warning")
         self.workers: list[subprocess.Popen[bytes]] = []
         self._bots: list[SellersBot] = []
 
