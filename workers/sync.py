@@ -36,6 +36,6 @@ async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
     tenant = UUID(tenant_id)
     run, _ = await request_run(tenant, None, Trigger.API)
     await runner.carry_out_run(run.id)
-    while (run := await get_run(tenant, run.id)).status in (RunStatus.QUEUED, RunStatus.RUNNING):
+    while (run := await get_run(tenant, run.id)).status in (RunStatus.QUEUED, RunStatus.RUNNING):  # noqa: ASYNC110 - it may end in another process
         await asyncio.sleep(LOOK_AGAIN_S)
     return msgspec.to_builtins(run)
