@@ -63,7 +63,7 @@ class Postgres:
             try:
                 sockets = self._start(stack)
             except (OSError, subprocess.SubprocessError) as error:
-                raise StartRefused(f"PostgreSQL can't be started in {self._data}: {error}; or set DATABASE_URL.") from error
+                raise StartRefused(f"PostgreSQL can't be started in {self._data}: {error} (or set DATABASE_URL).") from error
             self._running = stack.pop_all()
         self.superuser_dsn = f"postgresql://postgres@/postgres?host={sockets}&port=5432"
         self.url = f"postgresql://{ROLE}@/{ROLE}?host={sockets}&port=5432"
@@ -124,7 +124,7 @@ class Postgres:
             **account,
         )
         if made.returncode:
-            raise StartRefused(f"PostgreSQL can't make its data folder {self._cluster}: {last_line(made.stderr)}; or set DATABASE_URL.")
+            raise StartRefused(f"PostgreSQL can't make its data folder {self._cluster}: {last_line(made.stderr)} (or set DATABASE_URL).")
         draft.rename(self._cluster)
 
     def _refuse_another_version(self, version: str) -> None:

