@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks import syncs
+from benchmarks import listing, memory, syncs
 from benchmarks.figures import Figure, markdown, table
 from benchmarks.machine import describe
 from benchmarks.site import ROOT, Site
@@ -18,7 +18,7 @@ DOCUMENT = ROOT / "docs/benchmarks.md"
 BEGIN, END = "<!-- figures: python -m benchmarks --write-docs -->", "<!-- end of figures -->"
 
 # Which figures each measurement gives; it runs where one of them is asked for.
-MEASUREMENTS = {("first-sync", "second-sync"): syncs.measure}
+MEASUREMENTS = {("first-sync", "second-sync"): syncs.measure, ("products", "products-cached"): listing.measure, ("memory",): memory.measure}
 NAMES = [name for names in MEASUREMENTS for name in names]
 
 console = Console(highlight=False)

@@ -31,6 +31,7 @@ from app.settings import new_master_key
 
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 30.0
+RUN_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
 TEMPLATE = "benchmark_template"
 
@@ -83,14 +84,23 @@ class Site:
         finally:
             asyncio.run(_execute(self._postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
-    def run(self, module: str, environment: Mapping[str, str]) -> bytes:
+    def execute(self, url: str, statement: str) -> None:
+        """One statement, of which nothing is wanted back."""
+        asyncio.run(_execute(url, statement))
+
+    def run(self, module: str, environment: Mapping[str, str], *arguments: str) -> bytes:
         """The last line that a process of this module prints.
 
         Raises:
             RuntimeError: it failed; its errors stand on the terminal.
         """
         done = subprocess.run(
-            [sys.executable, "-m", module], env={**self.environment, **environment}, cwd=ROOT, stdout=subprocess.PIPE, check=False
+            [sys.executable, "-m", module, *arguments],
+            env={**self.environment, **environment},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=False,
+            timeout=RUN_WITHIN_S,
         )
         if done.returncode:
             raise RuntimeError(f"{module} failed with code {done.returncode}.")

@@ -1,0 +1,80 @@
+"""What the processes hold, and whether a larger shop makes a worker grow."""
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import msgspec
+
+from benchmarks.figures import Figure
+from benchmarks.listing import CONNECTIONS, PATH
+from benchmarks.load import Load
+from benchmarks.seller import Seller, api_arguments, worker_arguments
+from benchmarks.shops import seller_token
+from benchmarks.site import Site, await_answer
+from benchmarks.syncs import FLOOR, PRODUCTS, WARM_PRODUCTS
+from benchmarks.usage import Used, pss_mib
+
+LARGE = 50_000
+REQUESTS = 3_000
+LOOK_EVERY_S = 0.05
+
+
+def measure(site: Site, _: int, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+    """An API and a worker side by side, as they are run; memory needs no rounds."""
+    shop = {"BENCHMARK_TOKEN": seller_token(PRODUCTS), "BENCHMARK_WARM_TOKEN": seller_token(WARM_PRODUCTS)}
+    with site.new_database() as url:
+        floor = msgspec.json.decode(site.run(FLOOR, {**shop, "DATABASE_URL": url}), type=Used)
+    with site.new_database() as url:
+        database = {"DATABASE_URL": url}
+        api, arguments = api_arguments()
+        with site.process(arguments, database) as api_pid, site.process(worker_arguments(), database) as worker_pid:
+            await_answer(f"{api}/health/ready")
+            api_idle = pss_mib(api_pid)
+            with Seller(api, WARM_PRODUCTS) as small:
+                small.give_key()
+                small.await_sync()
+            worker_idle = pss_mib(worker_pid)
+            with Seller(api, PRODUCTS) as seller:
+                seller.give_key()
+                seller.await_sync()
+                worker_after = pss_mib(worker_pid)
+                load = site.run("benchmarks.load", {}, f"{api}/api/v1{PATH}", seller.access_token, str(REQUESTS), str(CONNECTIONS))
+                api_after = pss_mib(api_pid)
+            rate = msgspec.json.decode(load, type=Load).requests_per_s
+            tell(f"API {api_idle:.0f} MiB idle, {api_after:.0f} after {REQUESTS:,} requests at {rate:,.0f}/s")
+            tell(f"worker {worker_idle:.0f} MiB idle, {worker_after:.0f} after a sync of {PRODUCTS:,}; now one of {LARGE:,}")
+            with Seller(api, LARGE) as large, _peak(worker_pid) as peaks:
+                large.give_key()
+                large.await_sync()
+            tell(f"worker {max(peaks):.0f} MiB at most during it")
+    return {
+        "memory": [
+            Figure(work="memory of the API, idle", unit="MiB", ours=[api_idle], aim=67),
+            Figure(work=f"memory of the API after {REQUESTS:,} requests", unit="MiB", ours=[api_after]),
+            Figure(work="memory of a worker, idle", unit="MiB", ours=[worker_idle], floor=[floor.idle_pss_mib]),
+            Figure(
+                work=f"memory of a worker after a sync of {PRODUCTS:,}", unit="MiB", ours=[worker_after], floor=[floor.pss_mib], aim=1.28
+            ),
+            Figure(work=f"growth of that worker, at most, in a sync of {LARGE:,}", unit="MiB", ours=[max(peaks) - worker_after], aim=16),
+        ]
+    }
+
+
+@contextmanager
+def _peak(pid: int) -> Generator[list[float]]:
+    """Look at a process's memory again and again while the context lasts."""
+    seen: list[float] = [pss_mib(pid)]
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_EVERY_S):
+            seen.append(pss_mib(pid))
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watching.join()
