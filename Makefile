@@ -54,9 +54,9 @@ migration: $(READY)  ## Write a migration for changed tables: make migration NAM
 
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
-		--strip-extras --allow-unsafe --upgrade --extra dev --extra test --output-file requirements.lock pyproject.toml
+		--no-strip-extras --allow-unsafe --upgrade --extra dev --extra test --output-file requirements.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
-		--strip-extras --allow-unsafe --constraint requirements.lock --output-file requirements.production.lock pyproject.toml
+		--no-strip-extras --allow-unsafe --constraint requirements.lock --output-file requirements.production.lock pyproject.toml
 
 clean:  ## Remove what was installed and kept
 	rm -rf .venv .data
