@@ -30,7 +30,11 @@ class Product:
         self._bots: list[SellersBot] = []
 
     def __enter__(self) -> Self:
-        self.parts.start()
+        try:
+            self.parts.start()
+        except BaseException:
+            self.parts.stop()
+            raise
         self.workers.append(self.parts.children["worker"])
         return self
 
