@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import site
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.embedded.lifetime import Account
+from app.embedded.lifetime import Account, package_folder
 from app.embedded.postgres import Postgres
 from app.embedded.redis import Redis
 from app.errors import StartRefused
@@ -20,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SERVERS = {"postgres": Postgres, "redis": Redis}
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(site.getsitepackages())}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(package_folder("msgspec").parent)}
 """Another installation of the same Python finds our packages, too."""
 
 
