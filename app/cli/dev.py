@@ -45,8 +45,10 @@ def run_everything(*, once: bool, port: int | None, real: bool) -> int:
         raise StartRefused("WB_API_KEY is not set; the demo against the real marketplace needs a seller's key.")
     if os.environ.get("APP_ENV", "").strip().lower() == "production":
         raise StartRefused("APP_ENV is production; `stock-tracker dev` is for development machines.")
-    # Either signal becomes an exception, so that everything is stopped on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Either signal becomes an exception, so that everything is stopped on the way out. SIGINT too: a shell starts what runs in its background
+    # with that ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         data_dir = _writable(Path(os.environ.get("DATA_DIR", "").strip() or ".data").absolute())
         if once:
@@ -122,7 +124,6 @@ class Parts:
 
     def stop(self) -> None:
         """The processes first, all at once, then the servers that they used."""
-        (self.data_dir / DEVELOPMENT_SERVERS_FILE).unlink(missing_ok=True)
         for child in self.children.values():
             child.terminate()
         deadline = time.monotonic() + STOP_WITHIN_S
@@ -157,6 +158,7 @@ class Parts:
             if name in ("DATABASE_URL", "REDIS_URL", "WEBHOOK_ALLOWED_NETWORKS") or (name.startswith("WB_") and name.endswith("_API_URL"))
         }
         file = self.data_dir / DEVELOPMENT_SERVERS_FILE
+        self._servers.callback(file.unlink, missing_ok=True)
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}='{value}'\n" for name, value in shared.items()))
 
