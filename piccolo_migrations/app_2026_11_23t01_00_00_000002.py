@@ -23,6 +23,7 @@ INDEXES = (
     "CREATE INDEX tenants_due ON tenants (next_sync_at) WHERE sync_enabled",
     "CREATE INDEX events_not_dispatched ON events (id) WHERE dispatched_at IS NULL",
     "CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE status = 'pending'",
+    "CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, next_attempt_at) WHERE status = 'pending'",
 )
 
 # Room on each page, so that the frequent updates of these rows stay on it and touch no index.

@@ -1,7 +1,7 @@
 """What may happen, and what is told about it: the catalogue of events.
 
-Each type is a payload, the `data` of its webhook. Its name never changes; fields are added and never removed. `message` is a text in the tenant's language that a bot
-can forward as it is.
+Each type is a payload, the `data` of its webhook. Its name never changes; fields are added and never removed. `message` is a text in the tenant's
+language that a bot can forward as it is. The bounds of all texts together keep the largest body below 20 kB, whatever characters they are of.
 """
 
 from datetime import timedelta
@@ -13,11 +13,16 @@ from msgspec import Meta
 
 from app.marketplaces.contract import Marketplace
 
+MAX_ARTICLE_LENGTH = 75
+MAX_TITLE_LENGTH = 120
+
 Sentence = Annotated[str, Meta(max_length=1000)]
+Code = Annotated[str, Meta(max_length=50)]
+TelegramUserIds = Annotated[list[int], Meta(max_length=20)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """The root of all payloads. After `lifetime` an event that could not be delivered is noise and is not sent any more."""
+    """The root of all payloads. An event that could not be delivered within its `lifetime` is noise, and is not sent any more."""
 
     type: ClassVar[str]
     lifetime: ClassVar[timedelta] = timedelta(days=7)
@@ -54,18 +59,23 @@ class SyncCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LowStockItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A product at or below its threshold; `stock` in units."""
+    """A product at or below its threshold; `stock` in units. A long article or title is cut, and ends with an ellipsis."""
 
     product_id: UUID
-    article: Annotated[str, Meta(max_length=200)]
-    title: Annotated[str, Meta(max_length=500)]
+    article: Annotated[str, Meta(max_length=MAX_ARTICLE_LENGTH)]
+    title: Annotated[str, Meta(max_length=MAX_TITLE_LENGTH)]
     stock: int
+
+    def __post_init__(self) -> None:
+        # They are the seller's words: no length of them may keep the event of a sync from being recorded.
+        msgspec.structs.force_setattr(self, "article", _cut(self.article, MAX_ARTICLE_LENGTH))
+        msgspec.structs.force_setattr(self, "title", _cut(self.title, MAX_TITLE_LENGTH))
 
 
 class EventError(msgspec.Struct, frozen=True, kw_only=True):
     """A stable code, and a sentence for a seller."""
 
-    code: str
+    code: Code
     detail: Sentence
 
 
@@ -75,11 +85,11 @@ class SyncCompleted(Payload, frozen=True, kw_only=True):
     type: ClassVar[str] = "sync.completed"
 
     tenant_id: UUID
-    telegram_user_ids: list[int]
+    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
     status: Literal["succeeded", "partial"]
-    trigger: str
+    trigger: Code
     duration_s: float
     counts: SyncCounts
     low_stock: Annotated[list[LowStockItem], Meta(max_length=10)]
@@ -93,10 +103,10 @@ class SyncFailed(Payload, frozen=True, kw_only=True):
     type: ClassVar[str] = "sync.failed"
 
     tenant_id: UUID
-    telegram_user_ids: list[int]
+    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
-    trigger: str
+    trigger: Code
     error: EventError
     message: Sentence
 
@@ -107,8 +117,8 @@ class CredentialsInvalid(Payload, frozen=True, kw_only=True):
     type: ClassVar[str] = "credentials.invalid"
 
     tenant_id: UUID
-    telegram_user_ids: list[int]
-    provider: str
+    telegram_user_ids: TelegramUserIds
+    provider: Code
     detail: Sentence
     message: Sentence
 
@@ -121,6 +131,10 @@ class WebhookTest(Payload, frozen=True, kw_only=True):
 
     tenant_id: UUID
     message: Sentence
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 CATALOGUE: dict[str, type[Payload]] = {payload.type: payload for payload in (SyncCompleted, SyncFailed, CredentialsInvalid, WebhookTest)}

@@ -2,29 +2,24 @@
 
 from app.database import Connection, system_scope
 from app.events.jobs import DeliverEvents
-from app.ids import new_id
 from app.jobs import enqueue
 
 EVENTS_PER_BATCH = 200
 
-UNDISPATCHED = """
-    SELECT id FROM events WHERE dispatched_at IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
-"""
-
-# An endpoint without event types wants all of them.
-WANTED = """
-    SELECT event.id AS event_id, event.tenant_id, endpoint.id AS endpoint_id
-      FROM events AS event JOIN webhook_endpoints AS endpoint ON endpoint.tenant_id = event.tenant_id
-     WHERE event.id = ANY($1::uuid[]) AND endpoint.enabled
-       AND (endpoint.event_types = '{}' OR event.type = ANY(endpoint.event_types))
-     ORDER BY event.tenant_id, event.sequence
-"""
-
-MAKE = """
-    INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id, status, attempts, next_attempt_at, created_at)
-    SELECT id, tenant_id, endpoint_id, event_id, 'pending', 0, now(), now()
-      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) AS made (id, tenant_id, endpoint_id, event_id)
-        ON CONFLICT (event_id, endpoint_id) DO NOTHING
+# An endpoint without event types wants all of them. A delivery's id is its event's but for the last 32 bits, so that the log has the order of the
+# events: these bits are random in the event's id too, all before them is time and counter. Due since the event happened, the oldest comes first.
+DISPATCH = """
+    WITH batch AS (
+        SELECT id, tenant_id, type, occurred_at FROM events WHERE dispatched_at IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED),
+    made AS (
+        INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id, status, attempts, next_attempt_at, created_at)
+        SELECT (left(event.id::text, 28) || right(gen_random_uuid()::text, 8))::uuid, event.tenant_id, endpoint.id, event.id, 'pending', 0,
+               event.occurred_at, now()
+          FROM batch AS event JOIN webhook_endpoints AS endpoint ON endpoint.tenant_id = event.tenant_id
+         WHERE endpoint.enabled AND (endpoint.event_types = '{}' OR event.type = ANY (endpoint.event_types))
+           FOR KEY SHARE OF endpoint
+            ON CONFLICT (event_id, endpoint_id) DO NOTHING)
+    UPDATE events SET dispatched_at = now() FROM batch WHERE events.id = batch.id
 """
 
 IS_ANYTHING_DUE = """
@@ -33,16 +28,10 @@ IS_ANYTHING_DUE = """
 """
 
 
-async def dispatch(connection: Connection) -> None:
-    """Make the deliveries of a batch of events, in the caller's `system_scope()`."""
-    events = [row["id"] for row in await connection.fetch(UNDISPATCHED, EVENTS_PER_BATCH)]
-    if not events:
-        return
-    wanted = await connection.fetch(WANTED, events)
-    if wanted:
-        columns = ("tenant_id", "endpoint_id", "event_id")
-        await connection.execute(MAKE, [new_id() for _ in wanted], *([row[column] for row in wanted] for column in columns))
-    await connection.execute("UPDATE events SET dispatched_at = now() WHERE id = ANY($1::uuid[])", events)
+async def dispatch(connection: Connection) -> int:
+    """Make the deliveries of a batch of events, in the caller's `system_scope()`; gives the number of events, at most EVENTS_PER_BATCH."""
+    tag = await connection.execute(DISPATCH, EVENTS_PER_BATCH)
+    return int(tag.rpartition(" ")[2])
 
 
 async def ring_if_due() -> bool:

@@ -1,0 +1,94 @@
+"""Events for tests, small and as large as they may be."""
+
+from uuid import UUID
+
+from app.database import tenant_scope
+from app.events.outbox import record
+from app.events.types import (
+    CredentialsInvalid,
+    EventError,
+    LowStockItem,
+    OrderCounts,
+    Payload,
+    ProductCounts,
+    StockCounts,
+    SyncCompleted,
+    SyncCounts,
+    SyncFailed,
+    WebhookTest,
+)
+from app.ids import new_id
+from app.marketplaces.contract import Marketplace
+
+
+def sync_completed(tenant_id: UUID, message: str = "Готово", low_stock: tuple[LowStockItem, ...] = ()) -> SyncCompleted:
+    return SyncCompleted(
+        tenant_id=tenant_id,
+        telegram_user_ids=[],
+        sync_id=new_id(),
+        marketplace=Marketplace.WILDBERRIES,
+        status="succeeded",
+        trigger="manual",
+        duration_s=1.25,
+        counts=SyncCounts(
+            products=ProductCounts(created=1, updated=2, archived=3, total=4),
+            stocks=StockCounts(changed=5, total_units=6),
+            orders=OrderCounts(new=0),
+        ),
+        low_stock=list(low_stock),
+        low_stock_total=len(low_stock),
+        message=message,
+    )
+
+
+def sync_failed(tenant_id: UUID, message: str = "Не вышло") -> SyncFailed:
+    return SyncFailed(
+        tenant_id=tenant_id,
+        telegram_user_ids=[],
+        sync_id=new_id(),
+        marketplace=Marketplace.WILDBERRIES,
+        trigger="schedule",
+        error=EventError(code="marketplace_down", detail="The marketplace does not answer."),
+        message=message,
+    )
+
+
+def largest_events(letter: str) -> list[Payload]:
+    """One of each type, with every text made of `letter` and as long as it may be."""
+    tenant_id, sentence, code = new_id(), letter * 1000, letter * 50
+    users = [10**18 + n for n in range(20)]
+    item = LowStockItem(product_id=new_id(), article=letter * 200, title=letter * 500, stock=-(2**31))
+    completed = SyncCompleted(
+        tenant_id=tenant_id,
+        telegram_user_ids=users,
+        sync_id=new_id(),
+        marketplace=Marketplace.WILDBERRIES,
+        status="succeeded",
+        trigger=code,
+        duration_s=1e9 / 7,
+        counts=SyncCounts(
+            products=ProductCounts(created=2**31, updated=2**31, archived=2**31, total=2**31),
+            stocks=StockCounts(changed=2**31, total_units=2**63),
+            orders=OrderCounts(new=2**31),
+        ),
+        low_stock=[item] * 10,
+        low_stock_total=2**31,
+        message=sentence,
+    )
+    failed = SyncFailed(
+        tenant_id=tenant_id,
+        telegram_user_ids=users,
+        sync_id=new_id(),
+        marketplace=Marketplace.WILDBERRIES,
+        trigger=code,
+        error=EventError(code=code, detail=sentence),
+        message=sentence,
+    )
+    invalid = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=users, provider=code, detail=sentence, message=sentence)
+    return [completed, failed, invalid, WebhookTest(tenant_id=tenant_id, message=sentence)]
+
+
+async def record_event(tenant_id: UUID, payload: Payload | None = None) -> UUID:
+    """In a transaction of its own; `sync.completed` unless told otherwise."""
+    async with tenant_scope(tenant_id) as connection:
+        return await record(connection, tenant_id, payload or sync_completed(tenant_id))

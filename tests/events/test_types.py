@@ -1,0 +1,46 @@
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from app.events.outbox import MAX_BODY_BYTES, encode
+from app.events.types import CATALOGUE, LowStockItem
+from app.ids import new_id
+from tests.events.events import largest_events, sync_completed
+
+
+def test_the_names_of_events_never_change():
+    assert set(CATALOGUE) == {"sync.completed", "sync.failed", "credentials.invalid", "webhook.test"}
+
+
+def test_every_type_is_described_by_a_sentence_and_a_schema():
+    for name, payload in CATALOGUE.items():
+        schema = msgspec.json.schema(payload)["$defs"][payload.__name__]
+        assert payload.type == name
+        assert payload.__doc__
+        assert "message" in schema["required"]
+
+
+# One byte, two, three, four, and the six that JSON makes of a control character.
+@pytest.mark.parametrize("letter", ["x", "Ж", "€", "🧺", '"', "\x01"])
+def test_no_event_is_larger_than_twenty_kilobytes_whatever_its_words_are(letter):
+    payloads = largest_events(letter)
+
+    sizes = {payload.type: len(encode(payload, 2**63, datetime.now(UTC)).encode()) for payload in payloads}
+
+    assert set(sizes) == set(CATALOGUE)
+    assert max(sizes.values()) <= MAX_BODY_BYTES
+
+
+def test_a_long_title_is_cut_and_says_so():
+    item = LowStockItem(product_id=new_id(), article="a" * 75, title="t" * 121, stock=0)
+
+    assert item.article == "a" * 75
+    assert item.title == "t" * 119 + "…"
+
+
+def test_an_event_that_breaks_its_schema_is_our_mistake():
+    payload = sync_completed(new_id(), message="x" * 1001)
+
+    with pytest.raises(ValueError, match=r"sync\.completed breaks its schema.*message"):
+        encode(payload, 1, datetime.now(UTC))

@@ -1,0 +1,119 @@
+import asyncio
+
+import pytest
+
+from app.database import system_scope
+from app.webhooks.dispatch import EVENTS_PER_BATCH, dispatch, ring_if_due
+from tests.events.events import record_event, sync_failed
+from tests.factories import create_tenant
+from tests.webhooks.bots import bot_of, deliver_due, deliveries, let_time_pass
+
+pytestmark = pytest.mark.anyio
+
+
+async def _dispatch() -> int:
+    async with system_scope() as connection:
+        return await dispatch(connection)
+
+
+async def test_each_endpoint_that_wants_the_event_gets_a_delivery_and_no_other(tenant, bot):
+    rival = await create_tenant("Rival")
+    async with (
+        bot_of(tenant, "sync.failed", "credentials.invalid") as of_failures,
+        bot_of(tenant, "sync.completed") as of_successes,
+        bot_of(tenant) as disabled,
+        bot_of(rival) as rivals,
+    ):
+        async with system_scope() as connection:
+            await connection.execute("UPDATE webhook_endpoints SET enabled = false WHERE id = $1", disabled.endpoint_id)
+        event_id = await record_event(tenant, sync_failed(tenant))
+
+        assert await _dispatch() == 1
+
+        counts = [len(await deliveries(each)) for each in (bot, of_failures, of_successes, disabled, rivals)]
+        [delivery] = await deliveries(bot)
+    assert counts == [1, 1, 0, 0, 0]
+    assert delivery["event_id"] == event_id
+    assert delivery["tenant_id"] == tenant
+    assert (delivery["status"], delivery["attempts"]) == ("pending", 0)
+
+
+async def test_an_event_that_nobody_wants_is_done_with(tenant):
+    await record_event(tenant)
+
+    assert await _dispatch() == 1
+    assert await _dispatch() == 0
+
+
+async def test_dispatching_again_makes_nothing_twice(tenant, bot):
+    await record_event(tenant)
+    await _dispatch()
+    async with system_scope() as connection:
+        await connection.execute("UPDATE events SET dispatched_at = NULL")
+
+    await _dispatch()
+
+    assert len(await deliveries(bot)) == 1
+
+
+async def test_many_dispatchers_at_once_make_each_delivery_once(tenant, bot):
+    for _ in range(40):
+        await record_event(tenant)
+
+    dispatched = await asyncio.gather(*(_dispatch() for _ in range(8)))
+
+    assert sum(dispatched) == 40
+    assert len(await deliveries(bot)) == 40
+
+
+async def test_the_log_has_the_order_of_the_events(tenant, bot):
+    events = [await record_event(tenant) for _ in range(20)]
+
+    await _dispatch()
+
+    made = await deliveries(bot)  # sorted by their own ids
+    assert [delivery["event_id"] for delivery in made] == events
+    assert {delivery["id"].version for delivery in made} == {7}
+
+
+async def test_a_backlog_is_dispatched_in_batches(tenant):
+    await record_event(tenant)
+    async with system_scope() as connection:
+        await connection.execute(
+            "INSERT INTO events (id, tenant_id, sequence, type, body, occurred_at) "
+            f"SELECT gen_random_uuid(), tenant_id, n, type, body, occurred_at FROM events, generate_series(2, {EVENTS_PER_BATCH + 7}) AS n"
+        )
+
+    assert [await _dispatch() for _ in range(3)] == [EVENTS_PER_BATCH, 7, 0]
+
+
+async def test_the_sweep_rings_exactly_while_something_is_due(tenant, bot, sender):
+    nothing = await ring_if_due()
+    await record_event(tenant)
+    undispatched = await ring_if_due()
+    bot.answers(500)
+    await deliver_due(sender)
+    waiting = await ring_if_due()
+    await let_time_pass()
+    due = await ring_if_due()
+    bot.answers(200)
+    await deliver_due(sender)
+    delivered = await ring_if_due()
+
+    assert (nothing, undispatched, waiting, due, delivered) == (False, True, False, True, False)
+
+
+async def test_dispatcher_and_claim_look_only_at_what_waits(tenant):
+    async with system_scope() as connection:
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        plans = [
+            await connection.fetch(f"EXPLAIN {query}")
+            for query in (
+                "SELECT id FROM events WHERE dispatched_at IS NULL ORDER BY id LIMIT 200 FOR NO KEY UPDATE SKIP LOCKED",
+                "SELECT endpoint_id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT 9",
+                "SELECT id FROM webhook_deliveries WHERE endpoint_id = (SELECT gen_random_uuid()) AND status = 'pending' AND next_attempt_at <= now() LIMIT 9",
+            )
+        ]
+
+    for plan, index in zip(plans, ("events_not_dispatched", "webhook_deliveries_due", "webhook_deliveries_waiting"), strict=True):
+        assert index in "\n".join(row[0] for row in plan)
