@@ -27,7 +27,7 @@ def examine() -> int:
     try:
         settings = get_settings()
     except StartRefused as error:
-        console.print(f"[red]✗[/red] configuration   {error.detail}")
+        console.print(f"[red]✗[/red] configuration   {error.detail}", soft_wrap=True)
         return 1
     console.print(f"[green]✓[/green] configuration   {settings.app_env}, {len(settings.encryption_master_keys)} master key(s)")
     return asyncio.run(_examine(settings))
@@ -41,10 +41,10 @@ async def _examine(settings: Settings) -> int:
     for name, check in checks.items():
         try:
             said = await check(settings)
-            console.print(f"[green]✓[/green] {name:<15} {said}")
+            console.print(f"[green]✓[/green] {name:<15} {said}", soft_wrap=True)
         except (Fault, StartRefused) as fault:
             failed = True
-            console.print(f"[red]✗[/red] {name:<15} {fault}")
+            console.print(f"[red]✗[/red] {name:<15} {fault}", soft_wrap=True)
     return int(failed)
 
 
