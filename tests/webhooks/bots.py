@@ -119,6 +119,13 @@ async def attempts(bot: Bot) -> list[Any]:
         )  # fmt: skip
 
 
+async def attempted(bot: Bot, number: int, patience_s: float = 10) -> None:
+    """Wait until the outcomes of that many attempts are written."""
+    async with asyncio.timeout(patience_s):
+        while len(await attempts(bot)) < number:
+            await asyncio.sleep(0.02)
+
+
 async def endpoint(bot: Bot) -> Any:
     async with system_scope() as connection:
         return await connection.fetchrow("SELECT * FROM webhook_endpoints WHERE id = $1", bot.endpoint_id)
