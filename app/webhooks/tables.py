@@ -46,7 +46,9 @@ class WebhookDelivery(Table, tablename="webhook_deliveries"):
     event = ForeignKey(Event, null=False, default=None, db_column_name="event_id")
     status = Varchar(length=20, default=None, choices=DeliveryStatus)
     attempts = Integer(default=0)
-    next_attempt_at = Timestamptz(default=None, null=True, help_text="Null once the status is final; while an attempt is made, when it counts as lost.")
+    next_attempt_at = Timestamptz(
+        default=None, null=True, help_text="Null once the status is final; while an attempt is made, when it counts as lost."
+    )
     created_at = Timestamptz(default=None)
     finished_at = Timestamptz(default=None, null=True)
 
