@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks import listing, memory, syncs
+from benchmarks import listing, memory, syncs, webhooks
 from benchmarks.figures import Figure, markdown, table
 from benchmarks.machine import describe
 from benchmarks.site import ROOT, Site

@@ -355,7 +355,7 @@ async def _counting_process(redis_url: str, tenant: UUID, pause_s: float) -> asy
 
 async def _until(condition: Callable[[], Any], patience_s: float = 10) -> None:
     async with asyncio.timeout(patience_s):
-        while not condition():  # noqa: ASYNC110 - a server can't set our event
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -590,7 +590,7 @@ async def test_the_cache_works_again_when_redis_is_back() -> None:
         own.start()
 
         async with asyncio.timeout(cache_module.PAUSE_S + 2):
-            while not await cache.set(tenant, "k", 1):  # noqa: ASYNC110 - likewise
+            while not await cache.set(tenant, "k", 1):
                 await asyncio.sleep(0.02)
 
         assert await cache.get(tenant, "k") == 1
@@ -732,7 +732,7 @@ async def test_a_function_of_another_form_can_not_be_cached() -> None:
     async def of_anything(tenant_id: UUID, *numbers: int) -> int:
         return 1
 
-    async def without_type(tenant_id: UUID):  # type: ignore[no-untyped-def]  # noqa: ANN202  # it is what is tested
+    async def without_type(tenant_id: UUID):  # type: ignore[no-untyped-def]  # it is what is tested
         return 1
 
     for function in (without_tenant, of_anything, without_type):

@@ -61,7 +61,7 @@ async def _listening(each: DoorbellBroker, *, at_once: int = 10) -> AsyncIterato
 
 async def _until(condition: Callable[[], Any], patience_s: float = 10) -> None:
     async with asyncio.timeout(patience_s):
-        while not condition():  # noqa: ASYNC110 - a server can't set our event
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -84,7 +84,9 @@ def test_a_data_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(StartRefused, match="DATA_DIR"):
-        load_settings(environment(APP_ENV="development", DATA_DIR=str(tmp_path / "file" / "below"), JWT_SECRET="", ENCRYPTION_MASTER_KEY=""))
+        load_settings(
+            environment(APP_ENV="development", DATA_DIR=str(tmp_path / "file" / "below"), JWT_SECRET="", ENCRYPTION_MASTER_KEY="")
+        )
 
 
 def test_the_example_file_lists_every_setting_that_is_read():

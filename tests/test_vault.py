@@ -34,7 +34,9 @@ def test_the_newest_master_key_seals_and_all_of_them_open():
         Vault([new]).unseal(sealed_before, tenant_id=tenant, purpose="p")
 
 
-@pytest.mark.parametrize("damage", [lambda s: s[:-4] + "AAAA", lambda _: "", lambda _: "v1", lambda s: "v2" + s[2:], lambda s: s.replace(".", "")])
+@pytest.mark.parametrize(
+    "damage", [lambda s: s[:-4] + "AAAA", lambda _: "", lambda _: "v1", lambda s: "v2" + s[2:], lambda s: s.replace(".", "")]
+)
 def test_a_damaged_value_is_unreadable_and_nothing_worse(damage):
     vault, tenant = Vault([master()]), new_id()
     sealed = vault.seal(Secret("value"), tenant_id=tenant, purpose="p")

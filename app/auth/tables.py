@@ -36,7 +36,9 @@ class LoginSession(Table, tablename="login_sessions"):
     user = ForeignKey(User, null=False, default=None, db_column_name="user_id", index=True)
     tenant = ForeignKey(Tenant, null=False, default=None, db_column_name="tenant_id")
     refresh_token_hash = Bytea(default=None, help_text="SHA-256 of the token that works now.")
-    previous_token_hash = Bytea(default=None, null=True, help_text="Of the one it replaced: using that again is theft, or a retry within 10 s.")
+    previous_token_hash = Bytea(
+        default=None, null=True, help_text="Of the one it replaced: using that again is theft, or a retry within 10 s."
+    )
     rotated_at = Timestamptz(default=None)
     expires_at = Timestamptz(default=None)
     revoked_at = Timestamptz(default=None, null=True)

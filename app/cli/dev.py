@@ -57,7 +57,9 @@ def run_everything(*, once: bool, port: int | None, real: bool) -> int:
             stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
         try:
             # The story is told by the demo; in its logs only faults are news.
-            parts = Parts(data_dir, os.environ, port=0 if once and port is None else port, real=real, log_level="warning" if once else "info")
+            parts = Parts(
+                data_dir, os.environ, port=0 if once and port is None else port, real=real, log_level="warning" if once else "info"
+            )
             stack.callback(parts.stop)
             parts.start()
             if once:
@@ -72,9 +74,7 @@ def run_everything(*, once: bool, port: int | None, real: bool) -> int:
 class Parts:
     """The servers and processes of one development machine. What the environment names is used as it is, the rest is started here."""
 
-    def __init__(
-        self, data_dir: Path, environment: Mapping[str, str], *, port: int | None, real: bool, log_level: str = "info"
-    ) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str], *, port: int | None, real: bool, log_level: str = "info") -> None:
         self.data_dir = data_dir
         self.real = real
         self.sandbox = "" if real else f"http://{LOOPBACK}:{_free_port()}"

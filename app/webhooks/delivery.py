@@ -160,6 +160,7 @@ class Deliverer:
         self._bell = asyncio.Event()
         self._stopping = False
         self._in_flight: Counter[UUID] = Counter()
+        self._backlogged: set[UUID] = set()  # endpoints that took all their places at the last claim
         self._attempts: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
 
@@ -202,14 +203,19 @@ class Deliverer:
         places = MOST_IN_FLIGHT - self._in_flight.total()
         if places <= 0:
             return False
+        before = self._in_flight.copy()
         async with system_scope() as connection:
             dispatched = await dispatch(connection)
-            claimed, may_be_more = await claim(connection, places, self._in_flight)
+            claimed, may_be_more = await claim(connection, places, before)
         for delivery in claimed:
             self._in_flight[delivery.endpoint_id] += 1
             attempt = asyncio.create_task(self._attempt(delivery))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
+        for endpoint_id, count in Counter(delivery.endpoint_id for delivery in claimed).items():
+            if before[endpoint_id] + count == MOST_IN_FLIGHT_PER_ENDPOINT:
+                self._backlogged.add(endpoint_id)
+                self._refill(endpoint_id)
         return may_be_more or dispatched == EVENTS_PER_BATCH
 
     async def _attempt(self, delivery: Claimed) -> None:
@@ -226,11 +232,16 @@ class Deliverer:
     def _leave_place(self, endpoint_id: UUID) -> None:
         were_all_taken = self._in_flight.total() >= MOST_IN_FLIGHT
         self._in_flight[endpoint_id] -= 1
-        left = self._in_flight[endpoint_id]
-        if not left:
+        self._refill(endpoint_id)
+        if not self._in_flight[endpoint_id]:
             del self._in_flight[endpoint_id]
-        # An endpoint with a backlog is filled up when half of its places are free: one claim for five deliveries.
-        if were_all_taken or left == MOST_IN_FLIGHT_PER_ENDPOINT // 2:
+        if were_all_taken:
+            self.wake()
+
+    def _refill(self, endpoint_id: UUID) -> None:
+        """Look again for an endpoint with a backlog when half of its places are free: one claim for five deliveries."""
+        if endpoint_id in self._backlogged and self._in_flight[endpoint_id] <= MOST_IN_FLIGHT_PER_ENDPOINT // 2:
+            self._backlogged.discard(endpoint_id)
             self.wake()
 
 

@@ -42,25 +42,13 @@ dispatcher = Dispatcher()
 dispatcher.message.filter(F.chat.type == ChatType.PRIVATE)
 
 
-@dispatcher.message(CommandStart())
-async def start(message: Message, sellers: Sellers, webhook_url: str) -> None:
-    seller = sellers.get(message.chat.id)
-    await seller.api.register(company_name=message.chat.full_name)
-    if seller.webhook is None:
-        seller.webhook = await seller.api.create_webhook(f"{webhook_url}/{seller.telegram_user_id}", EVENT_TYPES)
-        seller.save()
-    await message.answer(WELCOME)
-
-
+# First of all: nothing with a key in it may go another way.
 @dispatcher.message(F.text.regexp(KEY, mode=RegexpMode.SEARCH).as_("key"))
 async def take_key(message: Message, key: re.Match[str], sellers: Sellers) -> None:
     # Deleted before anything can fail: a key that has to be sent again is better than one that stays in the chat.
-    deleted = True
     try:
         await message.delete()
     except TelegramBadRequest:
-        deleted = False
-    if not deleted:
         await message.answer("Не могу удалить сообщение с ключом. Пожалуйста, удалите его сами.")
     if sellers.find(message.chat.id) is None:
         await message.answer("Сначала нажмите /start, затем пришлите ключ ещё раз.")
@@ -69,6 +57,16 @@ async def take_key(message: Message, key: re.Match[str], sellers: Sellers) -> No
     known = next(entry for entry in credentials if entry["provider"] == "wildberries")
     missing = f"\nКлючу не хватает категорий для: {', '.join(known['missing_scopes'])}." if known["missing_scopes"] else ""
     await message.answer(f"Ключ {known['masked']} сохранён. Загружаю товары, напишу, когда закончу.{missing}")
+
+
+@dispatcher.message(CommandStart())
+async def start(message: Message, sellers: Sellers, webhook_url: str) -> None:
+    seller = sellers.get(message.chat.id)
+    await seller.api.register(company_name=message.chat.full_name)
+    if seller.webhook is None:
+        seller.webhook = await seller.api.create_webhook(f"{webhook_url}/{seller.telegram_user_id}", EVENT_TYPES)
+        seller.save()
+    await message.answer(WELCOME)
 
 
 @dispatcher.message(Command("products"))

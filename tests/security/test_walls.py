@@ -127,9 +127,7 @@ async def test_failed_commits_do_not_empty_the_pool(clean_database):
 
 async def test_the_audit_log_only_grows_and_goes_with_its_tenant(clean_database):
     acme = await create_tenant()
-    insert = (
-        "INSERT INTO audit_log (id, tenant_id, actor, action, facts, occurred_at) VALUES ($1, $2, 'system', 'test.done', '{}', now())"
-    )
+    insert = "INSERT INTO audit_log (id, tenant_id, actor, action, facts, occurred_at) VALUES ($1, $2, 'system', 'test.done', '{}', now())"
     async with tenant_scope(acme) as connection:
         await connection.execute(insert, new_id(), acme)
 

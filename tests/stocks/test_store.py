@@ -42,7 +42,9 @@ async def replace(tenant, fulfilment, *shelves):
 
 async def shelves_of(tenant):
     async with tenant_scope(tenant) as connection:
-        rows = await connection.fetch("SELECT size_id, warehouse_id, fulfilment, quantity FROM stocks ORDER BY size_id, warehouse_id, fulfilment")
+        rows = await connection.fetch(
+            "SELECT size_id, warehouse_id, fulfilment, quantity FROM stocks ORDER BY size_id, warehouse_id, fulfilment"
+        )
     return [tuple(row) for row in rows]
 
 

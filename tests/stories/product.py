@@ -146,4 +146,3 @@ class SellersBot:
             cursor = page["next_cursor"]
             if cursor is None:
                 return items
-

@@ -85,9 +85,7 @@ async def test_a_killed_workers_run_is_finished_by_another(product: Product, row
     assert (run["id"], run["status"]) == (half_way["id"], "succeeded")
     assert run["stages"][0]["created"] == run["stages"][0]["fetched"] == 5000
     assert event["data"]["counts"]["products"] == {"created": 5000, "updated": 0, "archived": 0, "total": 5000}
-    [[distinct, total]] = await rows(
-        "SELECT count(DISTINCT external_id), count(*) FROM products WHERE tenant_id = $1", UUID(bot.tenant_id)
-    )
+    [[distinct, total]] = await rows("SELECT count(DISTINCT external_id), count(*) FROM products WHERE tenant_id = $1", UUID(bot.tenant_id))
     assert (distinct, total) == (5000, 5000)
     [[events]] = await rows("SELECT count(*) FROM events WHERE tenant_id = $1 AND type LIKE 'sync.%'", UUID(bot.tenant_id))
     assert events == 1
