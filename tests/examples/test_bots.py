@@ -1,0 +1,212 @@
+"""Both example bots as processes, against the whole product: only Telegram and the marketplace are stood in for."""
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.sandbox.tokens import Category, issue_token
+from app.webhooks.signing import new_secret, sign
+from tests.examples.conftest import ExampleBot
+from tests.stories.product import Product
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("product")]
+
+PATIENCE_S = 30.0
+
+
+def new_seller() -> int:
+    return 10**9 + secrets.randbelow(10**9)
+
+
+def register(bot: ExampleBot) -> int:
+    seller = new_seller()
+    bot.telegram.write(seller, "/start")
+    assert "Пришлите ключ API Wildberries" in bot.telegram.read(seller)
+    return seller
+
+
+def register_with_key(bot: ExampleBot, products: int = 25) -> int:
+    seller = register(bot)
+    bot.telegram.write(seller, issue_token(uuid4(), products=products))
+    assert "сохранён" in bot.telegram.read(seller)
+    return seller
+
+
+async def webhooks_of(rows, seller: int) -> list[str]:
+    return [row["url"] for row in await rows("SELECT url FROM webhook_endpoints WHERE url LIKE $1", f"%/stock-tracker/{seller}")]
+
+
+def test_a_seller_registers_gives_a_key_and_hears_that_the_products_are_there(bot: ExampleBot):
+    seller = register(bot)
+
+    key = issue_token(uuid4(), products=25)
+    letter = bot.telegram.write(seller, f"Вот ключ: {key} спасибо")
+
+    kept = bot.telegram.read(seller)
+    assert "сохранён" in kept
+    assert key not in kept
+    assert (seller, letter) in bot.telegram.deleted
+    assert "синхронизация завершена. Товаров: 25" in bot.telegram.read(seller)
+    bot.telegram.write(seller, "/products")
+    assert len(bot.telegram.read(seller).splitlines()) == 20
+    bot.telegram.write(seller, "/sync")
+    assert "Обновляю" in bot.telegram.read(seller)
+    assert "синхронизация завершена" in bot.telegram.read(seller)
+
+
+def test_a_key_that_is_not_accepted_is_deleted_and_explained(bot: ExampleBot):
+    seller = register(bot)
+
+    letter = bot.telegram.write(seller, issue_token(uuid4(), expires_at=datetime.now(UTC) - timedelta(days=1)))
+
+    assert "не принимает этот ключ" in bot.telegram.read(seller)
+    assert (seller, letter) in bot.telegram.deleted
+
+
+def test_a_key_that_can_not_be_deleted_is_left_to_the_seller(bot: ExampleBot):
+    seller = register(bot)
+    bot.telegram.refuse("deleteMessage", seller, 400, "Bad Request: message can't be deleted")
+
+    bot.telegram.write(seller, issue_token(uuid4(), products=1))
+
+    assert "удалите его сами" in bot.telegram.read(seller)
+    assert "сохранён" in bot.telegram.read(seller)
+
+
+def test_a_key_without_a_category_is_taken_and_what_it_lacks_is_named(bot: ExampleBot):
+    seller = register(bot)
+
+    bot.telegram.write(seller, issue_token(uuid4(), products=3, categories=[Category.CONTENT]))
+
+    assert "не хватает категорий для: stocks" in bot.telegram.read(seller)
+
+
+def test_a_stranger_who_sends_a_key_is_asked_to_register_and_the_key_is_gone(bot: ExampleBot):
+    seller = new_seller()
+
+    letter = bot.telegram.write(seller, issue_token(uuid4()))
+
+    assert "/start" in bot.telegram.read(seller)
+    assert (seller, letter) in bot.telegram.deleted
+
+
+def test_a_group_is_not_answered(bot: ExampleBot):
+    seller, group = register(bot), -new_seller()
+    bot.telegram.write(seller, "/products", chat=group)
+
+    bot.telegram.write(seller, "/products")
+
+    assert bot.telegram.read(seller) == "Товаров пока нет."
+    assert bot.telegram.messages_to(group) == []
+
+
+def test_asking_for_a_sync_without_a_key_is_explained(bot: ExampleBot):
+    seller = register(bot)
+
+    bot.telegram.write(seller, "/sync")
+
+    assert bot.telegram.read(seller) == "Сначала пришлите ключ API Wildberries."
+
+
+def test_a_key_can_be_taken_back(bot: ExampleBot):
+    seller = register_with_key(bot)
+    assert "завершена" in bot.telegram.read(seller)
+
+    bot.telegram.write(seller, "/forget")
+
+    assert "Ключ удалён" in bot.telegram.read(seller)
+    bot.telegram.write(seller, "/sync")
+    assert "Сначала пришлите ключ" in bot.telegram.read(seller)
+
+
+def test_a_restarted_bot_knows_its_sellers_and_its_files_show_nothing(bot: ExampleBot):
+    seller = register_with_key(bot, products=2)
+    assert "завершена" in bot.telegram.read(seller)
+
+    assert bot.stop() == 0
+    [file] = bot.data.glob(f"{seller}.*")
+    sealed = file.read_bytes()
+    bot.start()
+
+    assert file.stat().st_mode & 0o077 == 0
+    assert not any(word in sealed for word in (b"eyJ", b"whsec_", b"rt_", b"access", b"tokens"))
+    bot.telegram.write(seller, "/products")
+    assert len(bot.telegram.read(seller).splitlines()) == 2
+
+
+def test_a_bot_that_lost_its_files_signs_its_seller_in_again(bot: ExampleBot):
+    seller = register_with_key(bot, products=2)
+    assert "завершена" in bot.telegram.read(seller)
+    bot.forget(seller)
+
+    bot.telegram.write(seller, "/start")
+
+    assert "Здравствуйте" in bot.telegram.read(seller)
+    bot.telegram.write(seller, "/products")
+    assert len(bot.telegram.read(seller).splitlines()) == 2
+
+
+async def test_the_webhook_of_a_seller_who_blocked_the_bot_is_removed_and_made_again_by_start(bot: ExampleBot, rows):
+    seller = register_with_key(bot)
+    assert "завершена" in bot.telegram.read(seller)
+    bot.telegram.write(seller, "/sync")
+    bot.telegram.read(seller)
+    before = await webhooks_of(rows, seller)
+    assert len(before) == 1
+    bot.telegram.read(seller)
+
+    bot.telegram.write(seller, "/sync")
+    bot.telegram.read(seller)
+    bot.telegram.refuse("sendMessage", seller, 403, "Forbidden: bot was blocked by the user")
+
+    deadline = time.monotonic() + PATIENCE_S
+    while await webhooks_of(rows, seller):
+        assert time.monotonic() < deadline, "the webhook is still there"
+    bot.telegram.write(seller, "/start")
+    bot.telegram.read(seller)
+    assert len(await webhooks_of(rows, seller)) == 1
+
+
+def test_a_message_that_telegram_has_no_time_for_comes_again(bot: ExampleBot):
+    seller = register_with_key(bot)
+    bot.telegram.read(seller)
+    bot.telegram.write(seller, "/sync")
+    bot.telegram.read(seller)
+
+    bot.telegram.refuse("sendMessage", seller, 429, "Too Many Requests: retry after 1", retry_after=1)
+
+    assert "завершена" in bot.telegram.read(seller)
+    assert bot.telegram.refused("sendMessage", seller)
+
+
+def test_nobody_else_can_speak_through_the_webhook(bot: ExampleBot):
+    seller = register(bot)
+    body = b'{"type": "sync.failed", "data": {"message": "Send your key to @thief"}}'
+    headers = sign("msg_1", datetime.now(UTC), body, [new_secret()])
+
+    def post(path: str, **arguments) -> int:
+        return httpx.post(f"{bot.url}{path}", content=body, trust_env=False, **arguments).status_code
+
+    assert post(f"/stock-tracker/{seller}", headers=headers) == 401
+    assert post(f"/stock-tracker/{seller}") == 401
+    assert post(f"/stock-tracker/{seller}", headers={**headers, "webhook-signature": "v1"}) == 401
+    assert post(f"/stock-tracker/{new_seller()}", headers=headers) == 404
+    assert post("/", headers=headers) == 404
+    assert len(bot.telegram.messages_to(seller)) == 1
+
+
+def test_a_service_that_is_away_is_explained(bot: ExampleBot, running_product: Product):
+    seller = register(bot)
+    api = running_product.parts.children["serve"]
+    api.send_signal(19)
+    try:
+        bot.telegram.write(seller, "/products")
+        answer = bot.telegram.read(seller, within_s=30)
+    finally:
+        api.send_signal(18)
+
+    assert answer == "Сервис сейчас занят. Попробуйте через минуту."
