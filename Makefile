@@ -25,7 +25,7 @@ dev: $(READY)  ## Run everything on this machine until Ctrl-C
 	@$(BIN)/stock-tracker dev
 
 test: $(READY)  ## Run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: lint types contracts migrations-check test  ## All that must hold, as CI runs it
 
