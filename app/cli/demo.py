@@ -82,7 +82,7 @@ def _tell(bot: httpx.Client, receiver: "Receiver", key: Secret | None) -> None:
     sync = _expect(bot.get(f"/sync/{event['data']['sync_id']}"), 200)
     for stage in sync["stages"]:
         _step(
-            f"  stage {stage['name']}",
+            f"– stage {stage['name']}",
             stage["duration_s"],
             f"{stage['fetched']} fetched, {stage['created']} new, in {stage['requests']} requests",
         )
