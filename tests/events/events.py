@@ -92,3 +92,11 @@ async def record_event(tenant_id: UUID, payload: Payload | None = None) -> UUID:
     """In a transaction of its own; `sync.completed` unless told otherwise."""
     async with tenant_scope(tenant_id) as connection:
         return await record(connection, tenant_id, payload or sync_completed(tenant_id))
+
+
+async def record_events(tenant_id: UUID, number: int) -> None:
+    """Many that say the same, at once."""
+    payload = sync_completed(tenant_id)
+    async with tenant_scope(tenant_id) as connection:
+        for _ in range(number):
+            await record(connection, tenant_id, payload)

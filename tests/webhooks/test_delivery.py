@@ -15,7 +15,7 @@ from app.webhooks import delivery as delivery_module
 from app.webhooks.delivery import MOST_IN_FLIGHT_PER_ENDPOINT, Deliverer, claim, deliver
 from app.webhooks.dispatch import dispatch
 from app.webhooks.service import delete_webhook
-from tests.events.events import record_event, sync_failed
+from tests.events.events import record_event, record_events, sync_failed
 from tests.factories import create_tenant
 from tests.webhooks.bots import SCHEDULE_S, attempts, bot_of, deliver_due, deliveries, endpoint, has_been_failing, let_time_pass, until
 
@@ -320,12 +320,7 @@ async def test_a_slow_endpoint_delays_only_itself_and_has_ten_at_most(tenant, bo
 
 async def test_thousands_that_wait_for_one_endpoint_do_not_hide_anothers(tenant, bot, sender):
     hold = bot.holds()
-    await record_event(tenant)
-    async with system_scope() as connection:
-        await connection.execute(
-            "INSERT INTO events (id, tenant_id, sequence, type, body, occurred_at) "
-            "SELECT gen_random_uuid(), tenant_id, n, type, body, occurred_at FROM events, generate_series(2, 3000) AS n"
-        )
+    await record_events(tenant, 3000)
     neighbour = await create_tenant("Neighbour")
     async with bot_of(neighbour) as quick:
         await record_event(neighbour)
@@ -339,6 +334,18 @@ async def test_thousands_that_wait_for_one_endpoint_do_not_hide_anothers(tenant,
         await stopping
 
     assert held <= MOST_IN_FLIGHT_PER_ENDPOINT
+
+
+async def test_one_ring_is_enough_for_a_backlog(tenant, bot, sender):
+    await record_events(tenant, 500)
+    worker = Deliverer(sender, SCHEDULE_S)
+    worker.start()
+
+    worker.wake()
+    await bot.heard(500, patience_s=30)
+    await worker.stop()
+
+    assert len(set(bot.message_ids)) == len(bot.message_ids) == 500
 
 
 async def test_a_failing_endpoint_gets_one_attempt_at_a_time_until_it_is_back(tenant, bot, sender):

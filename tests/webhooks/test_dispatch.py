@@ -4,7 +4,7 @@ import pytest
 
 from app.database import system_scope
 from app.webhooks.dispatch import EVENTS_PER_BATCH, dispatch, ring_if_due
-from tests.events.events import record_event, sync_failed
+from tests.events.events import record_event, record_events, sync_failed
 from tests.factories import create_tenant
 from tests.webhooks.bots import bot_of, deliver_due, deliveries, let_time_pass
 
@@ -77,12 +77,7 @@ async def test_the_log_has_the_order_of_the_events(tenant, bot):
 
 
 async def test_a_backlog_is_dispatched_in_batches(tenant):
-    await record_event(tenant)
-    async with system_scope() as connection:
-        await connection.execute(
-            "INSERT INTO events (id, tenant_id, sequence, type, body, occurred_at) "
-            f"SELECT gen_random_uuid(), tenant_id, n, type, body, occurred_at FROM events, generate_series(2, {EVENTS_PER_BATCH + 7}) AS n"
-        )
+    await record_events(tenant, EVENTS_PER_BATCH + 7)
 
     assert [await _dispatch() for _ in range(3)] == [EVENTS_PER_BATCH, 7, 0]
 
