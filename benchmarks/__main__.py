@@ -18,7 +18,12 @@ DOCUMENT = ROOT / "docs/benchmarks.md"
 BEGIN, END = "<!-- figures: python -m benchmarks --write-docs -->", "<!-- end of figures -->"
 
 # Which figures each measurement gives; it runs where one of them is asked for.
-MEASUREMENTS = {("first-sync", "second-sync"): syncs.measure, ("products", "products-cached"): listing.measure, ("memory",): memory.measure}
+MEASUREMENTS = {
+    ("first-sync", "second-sync"): syncs.measure,
+    ("products", "products-cached"): listing.measure,
+    ("memory",): memory.measure,
+    ("webhooks",): webhooks.measure,
+}
 NAMES = [name for names in MEASUREMENTS for name in names]
 
 console = Console(highlight=False)
