@@ -165,7 +165,7 @@ async def _list_products(tenant_id: UUID, query: ProductQuery) -> bytes:
     async with tenant_scope(tenant_id) as connection:
         rows = await connection.fetch(statement, *arguments)
     more = len(rows) > query.limit
-    items = [ProductOut(**dict(zip(FIELDS, row, strict=True))) for row in rows[: query.limit]]
+    items = [ProductOut(*row) for row in rows[: query.limit]]
     next_cursor = None
     if more:
         last = items[-1]
