@@ -162,7 +162,8 @@ async def main() -> None:
         await runner.setup()
         await web.TCPSite(runner, environment.get("WEBHOOK_HOST", "127.0.0.1"), webhook_port).start()
         base_url = environment.get("WEBHOOK_BASE_URL", f"http://127.0.0.1:{webhook_port}")
-        await dispatcher.start_polling(bot, sellers=sellers, webhook_url=f"{base_url}/stock-tracker")
+        # The session stays open until the receiver has passed on what it is passing on.
+        await dispatcher.start_polling(bot, close_bot_session=False, sellers=sellers, webhook_url=f"{base_url}/stock-tracker")
 
 
 if __name__ == "__main__":
