@@ -1,6 +1,7 @@
 """design: webhooks. Real receivers that verify with the public library, and a real database; time passes by moving what is due."""
 
 import asyncio
+import contextvars
 import time
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from app.secret import Secret
 from app.settings import new_master_key
 from app.vault import Vault, get_vault
 from app.webhooks import delivery as delivery_module
-from app.webhooks.delivery import MOST_IN_FLIGHT_PER_ENDPOINT, Deliverer, claim, deliver
+from app.webhooks.delivery import MOST_IN_FLIGHT_PER_ENDPOINT, Claimed, Deliverer, claim, deliver
 from app.webhooks.dispatch import dispatch
 from app.webhooks.service import delete_webhook
 from tests.events.events import record_event, record_events, sync_failed
@@ -253,8 +254,8 @@ async def test_a_worker_that_vanishes_between_sending_and_writing_is_replaced_af
     assert (delivery["status"], delivery["attempts"]) == ("delivered", 2)
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(200, "delivered"), (500, "pending"), (410, "pending")])
-async def test_who_lost_the_lease_may_only_tell_of_success(tenant, bot, sender, status, outcome):
+@pytest.mark.parametrize(("status", "outcome"), [(200, "delivered"), (500, "pending"), (410, "failed")])
+async def test_who_lost_the_lease_no_longer_says_when_to_try_again(tenant, bot, sender, status, outcome):
     await record_event(tenant)
     async with system_scope() as connection:
         await dispatch(connection)
@@ -268,10 +269,28 @@ async def test_who_lost_the_lease_may_only_tell_of_success(tenant, bot, sender, 
 
     [delivery] = await deliveries(bot)
     assert successor.number == 2
-    if status == 410:  # the endpoint said it, whoever heard it
-        outcome = "failed"
     assert delivery["status"] == outcome
     assert [attempt["number"] for attempt in await attempts(bot)] == [1]
+    if outcome == "pending":
+        assert delivery["wait_s"] > 50  # the successor's lease
+
+
+async def test_what_another_worker_is_about_to_take_is_stepped_over(tenant, bot):
+    await record_events(tenant, 15)
+    async with system_scope() as connection:
+        await dispatch(connection)
+
+    async def take() -> list[Claimed]:
+        async with system_scope() as connection:
+            return (await claim(connection, 100, {}))[0]
+
+    async with system_scope() as connection:
+        first, _ = await claim(connection, 100, {})
+        # Another process: it doesn't know of our transaction.
+        second = await asyncio.wait_for(asyncio.create_task(take(), context=contextvars.Context()), 10)
+
+    assert (len(first), len(second)) == (10, 5)
+    assert len({delivery.id for delivery in first + second}) == 15
 
 
 async def test_two_workers_at_once_deliver_each_event_once(tenant, bot, sender):
