@@ -83,12 +83,14 @@ async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialO
         MarketplaceDown, RateLimited: it can't be asked now; what was known stays.
     """
     _only_wildberries(provider)
+    async with tenant_scope(tenant_id) as connection:
+        read_at: datetime = await connection.fetchval("SELECT now()")
     api_key = (await get_wildberries_credentials(tenant_id)).api_key
     try:
         facts = await wildberries_client(api_key).verify()
     except CredentialsRejected as error:
         async with tenant_scope(tenant_id) as connection:
-            await reject_credentials(connection, tenant_id, Marketplace.WILDBERRIES, error.detail)
+            await reject_credentials(connection, tenant_id, Marketplace.WILDBERRIES, error.detail, read_at=read_at)
             return await _one(connection, tenant_id, provider)
     async with tenant_scope(tenant_id) as connection:
         await _write_facts(connection, tenant_id, api_key, _status(facts), facts, new_key=False)
@@ -113,11 +115,14 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
         await audit(connection, tenant_id, actor, "credentials.deleted", {"provider": provider})
 
 
-async def reject_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str) -> None:
-    """The marketplace no longer accepts the stored key: say so once, and stop the schedule. In the caller's transaction."""
+async def reject_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str, *, read_at: datetime) -> None:
+    """The marketplace no longer accepts the key that was stored at `read_at`: say so once, and stop the schedule. In the caller's transaction.
+
+    A key that was stored since then is another one, and nothing is known against it.
+    """
     tag = await connection.execute(
-        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> $3",
-        tenant_id, marketplace, CredentialStatus.INVALID,
+        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> $3 AND updated_at <= $4",
+        tenant_id, marketplace, CredentialStatus.INVALID, read_at,
     )  # fmt: skip
     if tag == "UPDATE 0":
         return

@@ -77,7 +77,7 @@ class ProductService:
             MarketplaceError: the stage can't go on; what was committed stays, the next run goes on behind it.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        reached = await self._begin(lease, marketplace)
+        reached = await self._begin(lease, report, marketplace)
         full = reached.full_pass_run is not None
         async for pages in read_ahead(client.product_pages(reached.cursor)):
             products = [product for page in pages for product in page.items]
@@ -99,7 +99,7 @@ class ProductService:
                 await self._complete_full_pass(connection, report, marketplace, reached)
                 await lease.hold(connection, report)
 
-    async def _begin(self, lease: Lease, marketplace: Marketplace) -> Progressed:
+    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> Progressed:
         async with tenant_scope(self.tenant_id) as connection:
             reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS)
             if reached.full_pass_run == lease.run_id:
@@ -111,6 +111,7 @@ class ProductService:
             begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id)
             await store.forget_sightings(connection, self.tenant_id, marketplace)
             await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, begun)
+            await lease.hold(connection, report)
             return begun
 
     async def _complete_full_pass(self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed) -> None:

@@ -4,7 +4,7 @@ A claim raises the run's `attempt`. Whoever writes for the run does it in a tran
 checks that number: a worker that was paused past its lease finds another number there and can't write any more. The database's clock decides.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ MOST_CRASHES = 3
 
 _stages = msgspec.json.Decoder(list[StageReport])
 
-CLAIMED = 'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, queued_at, extract(epoch FROM now() - started_at) AS age_s'
+CLAIMED = 'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, now() AS claimed_at'
 
 CLAIM = f"""
     UPDATE sync_runs
@@ -80,6 +80,7 @@ class Lease:
         self.full: bool = row["full"]
         self.attempt: int = row["attempt"]
         self.crashes: int = row["crashes"]
+        self.claimed_at: datetime = row["claimed_at"]
         self.length = lease
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]

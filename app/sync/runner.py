@@ -61,6 +61,9 @@ class Runner:
         except Unavailable as error:
             # The scheduler rings again.
             log.warning("runs.database_unavailable", detail=error.detail)
+        except Exception:
+            # A fault of ours: the run's lease runs out and it counts as crashed. The scheduler rings for the others.
+            log.exception("runs.drain_crashed")
 
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
@@ -184,7 +187,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
 
 async def _reject(lease: Lease, error: CredentialsRejected) -> None:
     async with tenant_scope(lease.tenant_id) as connection:
-        await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail)
+        await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail, read_at=lease.claimed_at)
     await finish(lease, ErrorOut(error.code, error.detail))
     log.warning("run.credentials_rejected", excerpt=error.excerpt)
 

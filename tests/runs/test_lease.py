@@ -4,13 +4,17 @@ from datetime import timedelta
 
 import pytest
 
+from app.credentials.factory import wildberries_client
 from app.database import system_scope, tenant_scope
 from app.marketplaces.contract import Marketplace
+from app.products.service import ProductService
 from app.products.store import write_products
+from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
 from app.runs.lease import CancelRequested, LeaseLost, claim
 from app.runs.service import cancel_active, get_run
 from app.runs.sweep import requeue_expired
-from app.runs.tables import RunStatus, Trigger
+from app.runs.tables import RunStatus, Stage, Trigger
+from app.secret import Secret
 from tests.factories import claimed, create_run, create_tenant, create_tenant_with_key, expire_lease, product
 
 pytestmark = pytest.mark.anyio
@@ -132,3 +136,25 @@ async def test_the_claim_uses_the_index_of_what_is_queued(clean_database):
 async def _finish(lease):
     async with tenant_scope(lease.tenant_id) as connection:
         await lease.finish(connection, RunStatus.SUCCEEDED)
+
+
+async def test_a_successor_of_a_finished_run_is_not_disturbed_by_a_worker_that_wakes_up_late(clean_database):
+    tenant = await create_tenant_with_key()
+    run = await create_run(tenant, full=True)
+    paused = await claim("paused", run)
+    assert paused is not None
+    await expire_lease(run)
+    await requeue_expired()
+    successor = await claim("successor", run)
+    assert successor is not None
+    reached = Progressed(cursor=b"far", full_pass_at=successor.claimed_at)
+    async with tenant_scope(tenant) as connection:
+        await save_checkpoint(connection, tenant, Marketplace.WILDBERRIES, Stage.PRODUCTS, reached)
+        await successor.finish(connection, RunStatus.SUCCEEDED)
+
+    with pytest.raises(LeaseLost):
+        await ProductService(tenant, wildberries_client(Secret("never used"))).sync(paused, paused.stages[0], Marketplace.WILDBERRIES)
+
+    async with tenant_scope(tenant) as connection:
+        after = await load_checkpoint(connection, tenant, Marketplace.WILDBERRIES, Stage.PRODUCTS)
+    assert (after.cursor, after.full_pass_run) == (b"far", None)
