@@ -32,6 +32,7 @@ from app.settings import new_master_key
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 30.0
 RUN_WITHIN_S = 120.0
+LOG_LINES_SHOWN = 40
 STOP_WITHIN_S = 15.0
 TEMPLATE = "benchmark_template"
 
@@ -47,6 +48,7 @@ class Site:
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="st-bench-", ignore_cleanup_errors=True)))
+        self._log = self._stack.enter_context((folder / "processes.log").open("a+b"))
         # PostgreSQL's own account, where we are root, must get into it.
         folder.chmod(0o711)
         try:
@@ -62,7 +64,9 @@ class Site:
                 "JWT_SECRET": secrets.token_urlsafe(48),
                 "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
                 "MARKETPLACE_LIMITS_ENABLED": "false",
-                "LOG_LEVEL": "warning",
+                # What production writes: a line per request, and some per run.
+                "LOG_LEVEL": "info",
+                "LOG_FORMAT": "json",
             }
             self._start_sandbox()
         except BaseException:
@@ -71,6 +75,9 @@ class Site:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self._log.seek(0)
+            sys.stderr.buffer.writelines(self._log.readlines()[-LOG_LINES_SHOWN:])
         self._stack.close()
 
     @contextmanager
@@ -92,13 +99,14 @@ class Site:
         """The last line that a process of this module prints.
 
         Raises:
-            RuntimeError: it failed; its errors stand on the terminal.
+            RuntimeError: it failed; its errors stand in the log, whose end is shown.
         """
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             env={**self.environment, **environment},
             cwd=ROOT,
             stdout=subprocess.PIPE,
+            stderr=self._log,
             check=False,
             timeout=RUN_WITHIN_S,
         )
@@ -115,6 +123,7 @@ class Site:
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=self._log,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - it makes two system calls
         )
