@@ -71,16 +71,18 @@ class WebhookTestOut(Out, frozen=True, kw_only=True):
 
 
 class EventTypeOut(Out, frozen=True, kw_only=True):
-    """A type of event: what it tells, the JSON schema of its `data`, and after how long an undelivered one is not sent any more."""
+    """A type of event: what it tells, the JSON schema of its `data`, a body, and after how long an undelivered one is not sent any more."""
 
     EXAMPLE: ClassVar[dict[str, Any]] = {
         "type": "sync.completed",
         "description": "A sync is done.",
         "lifetime_s": 604800,
         "schema": {"type": "object"},
+        "example": {"type": "sync.completed", "timestamp": "2026-11-22T10:00:00Z", "sequence": 42, "data": {"message": "…"}},
     }
 
     type: str
     description: str
     lifetime_s: int
     schema: dict[str, Any]
+    example: dict[str, Any]

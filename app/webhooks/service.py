@@ -10,6 +10,7 @@ from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.audit.service import record as audit
 from app.database import tenant_scope
 from app.errors import Conflict, FieldError, InvalidInput, NotFound
+from app.events.examples import EXAMPLES
 from app.events.outbox import record
 from app.events.types import CATALOGUE, WebhookTest
 from app.ids import new_id
@@ -210,6 +211,7 @@ def event_types() -> list[EventTypeOut]:
             description=inspect.cleandoc(payload.__doc__ or ""),
             lifetime_s=int(payload.lifetime.total_seconds()),
             schema=msgspec.json.schema(payload),
+            example=EXAMPLES[payload.type],
         )
         for payload in CATALOGUE.values()
     ]

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from app.events.examples import EXAMPLES
 from app.events.outbox import MAX_BODY_BYTES, encode
 from app.events.types import CATALOGUE, LowStockItem
 from app.ids import new_id
@@ -19,6 +20,13 @@ def test_every_type_is_described_by_a_sentence_and_a_schema():
         assert payload.type == name
         assert payload.__doc__
         assert "message" in schema["required"]
+
+
+def test_every_type_has_an_example_of_its_schema():
+    assert EXAMPLES.keys() == CATALOGUE.keys()
+    for name, body in EXAMPLES.items():
+        assert body.keys() == {"type", "timestamp", "sequence", "data"}
+        assert msgspec.to_builtins(msgspec.convert(body["data"], CATALOGUE[name])) == body["data"]
 
 
 # One byte, two, three, four, and the six that JSON makes of a control character.

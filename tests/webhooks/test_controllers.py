@@ -356,7 +356,7 @@ async def test_a_wrong_filter_is_named(owner, bot, parameter, value):
     assert [error["field"] for error in answer.json()["errors"]] == [parameter]
 
 
-async def test_the_catalogue_tells_each_types_schema_and_lifetime(owner):
+async def test_the_catalogue_tells_each_types_schema_lifetime_and_an_example(owner):
     catalogue = cast("list[dict[str, Any]]", (await owner("GET", "/event-types")).json())
 
     by_type = {each["type"]: each for each in catalogue}
@@ -365,3 +365,4 @@ async def test_the_catalogue_tells_each_types_schema_and_lifetime(owner):
     assert by_type["webhook.test"]["lifetime_s"] == 300
     assert by_type["sync.completed"]["description"].startswith("A sync is done")
     assert "low_stock_total" in by_type["sync.completed"]["schema"]["$defs"]["SyncCompleted"]["properties"]
+    assert {name: each["example"]["type"] for name, each in by_type.items()} == {name: name for name in by_type}
