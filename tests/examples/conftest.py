@@ -30,8 +30,8 @@ class ExampleBot:
         self.data = Path(environment["BOT_DATA_DIR"])
         self.url = environment["WEBHOOK_BASE_URL"]
 
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, cwd=self._folder, env=self._environment)
+    def start(self, **environment: str) -> None:
+        self._process = subprocess.Popen(self._command, cwd=self._folder, env=self._environment | environment)
         port = int(self._environment["WEBHOOK_PORT"])
         deadline = time.monotonic() + START_WITHIN_S
         while True:

@@ -11,7 +11,6 @@ import pytest
 from app.sandbox.tokens import Category, issue_token
 from app.webhooks.signing import new_secret, sign
 from tests.examples.conftest import ExampleBot
-from tests.stories.product import Product
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("product")]
 
@@ -199,14 +198,13 @@ def test_nobody_else_can_speak_through_the_webhook(bot: ExampleBot):
     assert len(bot.telegram.messages_to(seller)) == 1
 
 
-def test_a_service_that_is_away_is_explained(bot: ExampleBot, running_product: Product):
+def test_a_service_that_is_away_is_explained(bot: ExampleBot):
     seller = register(bot)
-    api = running_product.parts.children["serve"]
-    api.send_signal(19)
-    try:
-        bot.telegram.write(seller, "/products")
-        answer = bot.telegram.read(seller, within_s=30)
-    finally:
-        api.send_signal(18)
+    assert bot.stop() == 0
+    bot.start(STOCK_TRACKER_URL="http://127.0.0.1:9")
 
-    assert answer == "Сервис сейчас занят. Попробуйте через минуту."
+    bot.telegram.write(seller, "/products")
+
+    assert bot.telegram.read(seller) == "Сервис сейчас занят. Попробуйте через минуту."
+    assert bot.stop() == 0
+    bot.start()
