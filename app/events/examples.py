@@ -51,7 +51,7 @@ _PAYLOADS: tuple[Payload, ...] = (
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         trigger="manual",
-        error=EventError(code="marketplace_down", detail="The marketplace does not answer."),
+        error=EventError(code="marketplace_unavailable", detail="The marketplace does not answer."),
         message="Wildberries: синхронизация не удалась. The marketplace does not answer.",
     ),
     CredentialsInvalid(

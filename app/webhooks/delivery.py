@@ -24,7 +24,7 @@ from app.webhooks.signing import sign
 from app.webhooks.tables import DeliveryStatus
 
 MOST_IN_FLIGHT = 200
-"""In one process. An attempt that waits for its answer costs a socket and some 50 kB."""
+"""In one process."""
 
 MOST_IN_FLIGHT_PER_ENDPOINT = 10
 
@@ -216,7 +216,7 @@ class Deliverer:
             if before[endpoint_id] + count == MOST_IN_FLIGHT_PER_ENDPOINT:
                 self._backlogged.add(endpoint_id)
                 self._refill(endpoint_id)
-        return may_be_more or dispatched == EVENTS_PER_BATCH
+        return may_be_more or len(claimed) == places or dispatched == EVENTS_PER_BATCH
 
     async def _attempt(self, delivery: Claimed) -> None:
         try:

@@ -48,7 +48,7 @@ def sync_failed(tenant_id: UUID, message: str = "Не вышло") -> SyncFailed
         sync_id=new_id(),
         marketplace=Marketplace.WILDBERRIES,
         trigger="schedule",
-        error=EventError(code="marketplace_down", detail="The marketplace does not answer."),
+        error=EventError(code="marketplace_unavailable", detail="The marketplace does not answer."),
         message=message,
     )
 

@@ -367,6 +367,22 @@ async def test_one_ring_is_enough_for_a_backlog(tenant, bot, sender):
     assert len(set(bot.message_ids)) == len(bot.message_ids) == 500
 
 
+async def test_one_ring_is_enough_also_when_all_places_of_the_process_are_taken(tenant, bot, sender, monkeypatch):
+    monkeypatch.setattr(delivery_module, "MOST_IN_FLIGHT", 12)
+    async with bot_of(await create_tenant()) as second, bot_of(await create_tenant()) as third:
+        for each in (bot, second, third):
+            await record_events(each.tenant_id, 100)
+        worker = Deliverer(sender, SCHEDULE_S)
+        worker.start()
+
+        worker.wake()
+        for each in (bot, second, third):
+            await each.heard(100, patience_s=30)
+        await worker.stop()
+
+        assert {len(each.message_ids) for each in (bot, second, third)} == {100}
+
+
 async def test_a_failing_endpoint_gets_one_attempt_at_a_time_until_it_is_back(tenant, bot, sender):
     await has_been_failing(bot, 3, timedelta(hours=1))
     for _ in range(5):
