@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure, show a table, keep the figures."""
 
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,8 @@ class Results(msgspec.Struct):
 @click.option("--write-docs", is_flag=True, help="Put the table into docs/benchmarks.md.")
 def main(only: tuple[str, ...], rounds: int, *, write_docs: bool) -> None:
     """Measure our code beside the floor, on this machine."""
+    # As Ctrl-C does: an exception, so that everything is stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = only or tuple(NAMES)
     began, figures = time.monotonic(), dict[str, list[Figure]]()
 
