@@ -62,10 +62,12 @@ async def take_key(message: Message, key: re.Match[str], sellers: Sellers) -> No
 @dispatcher.message(CommandStart())
 async def start(message: Message, sellers: Sellers, webhook_url: str) -> None:
     seller = sellers.get(message.chat.id)
-    await seller.api.register(company_name=message.chat.full_name)
-    if seller.webhook is None:
-        seller.webhook = await seller.api.create_webhook(f"{webhook_url}/{seller.telegram_user_id}", EVENT_TYPES)
-        seller.save()
+    # aiogram handles messages side by side: /start pressed twice would make two webhooks.
+    async with seller.starting:
+        await seller.api.register(company_name=message.chat.full_name)
+        if seller.webhook is None:
+            seller.webhook = await seller.api.create_webhook(f"{webhook_url}/{seller.telegram_user_id}", EVENT_TYPES)
+            seller.save()
     await message.answer(WELCOME)
 
 

@@ -1,5 +1,6 @@
 """The bot's memory: for each seller one sealed file with the tokens and the webhook's secret. No key of a marketplace is ever in it."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -21,6 +22,7 @@ class Seller:
         self.webhook = Webhook(*kept["webhook"]) if kept.get("webhook") else None
         # The ids of messages that were passed on: a webhook may arrive twice.
         self.delivered = deque(kept.get("delivered", []), maxlen=DELIVERIES_REMEMBERED)
+        self.starting = asyncio.Lock()
         self._sellers = sellers
         self.api = StockTracker(
             sellers.http,

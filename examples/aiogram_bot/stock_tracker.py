@@ -78,6 +78,10 @@ class StockTracker:
         return await self._call("POST", "/sync", {})
 
     async def create_webhook(self, url: str, event_types: list[str]) -> Webhook:
+        """Make an endpoint, in place of one with the same URL: its secret must have been lost, so nobody could verify what it gets."""
+        for webhook in (await self._call("GET", "/webhooks"))["items"]:
+            if webhook["url"] == url:
+                await self.delete_webhook(webhook["id"])
         answer = await self._call("POST", "/webhooks", {"url": url, "event_types": event_types})
         return Webhook(answer["id"], answer["secret"])
 

@@ -59,8 +59,14 @@ export class StockTracker {
     return this.#call("POST", "/sync", { body: {} });
   }
 
-  /** An endpoint of the bot, `{ id, secret }`; the secret is shown once. */
+  /**
+   * Make an endpoint, `{ id, secret }`; the secret is shown once. It takes the place of one with the same URL: its secret must have been lost,
+   * so nobody could verify what it gets.
+   */
   async createWebhook(url, eventTypes) {
+    for (const webhook of (await this.#call("GET", "/webhooks")).items) {
+      if (webhook.url === url) await this.deleteWebhook(webhook.id);
+    }
     const { id, secret } = await this.#call("POST", "/webhooks", { body: { url, event_types: eventTypes } });
     return { id, secret };
   }

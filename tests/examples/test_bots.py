@@ -137,16 +137,23 @@ def test_a_restarted_bot_knows_its_sellers_and_its_files_show_nothing(bot: Examp
     assert len(bot.telegram.read(seller).splitlines()) == 2
 
 
-def test_a_bot_that_lost_its_files_signs_its_seller_in_again(bot: ExampleBot):
+async def test_a_bot_that_lost_its_files_signs_its_seller_in_again_and_has_one_webhook(bot: ExampleBot, rows):
     seller = register_with_key(bot, products=2)
     assert "завершена" in bot.telegram.read(seller)
     bot.forget(seller)
 
+    # An impatient seller: a bot that handles both side by side must not make two webhooks.
+    bot.telegram.write(seller, "/start")
     bot.telegram.write(seller, "/start")
 
     assert "Здравствуйте" in bot.telegram.read(seller)
+    assert "Здравствуйте" in bot.telegram.read(seller)
+    assert len(await webhooks_of(rows, seller)) == 1
     bot.telegram.write(seller, "/products")
     assert len(bot.telegram.read(seller).splitlines()) == 2
+    bot.telegram.write(seller, "/sync")
+    assert "Обновляю" in bot.telegram.read(seller)
+    assert "завершена" in bot.telegram.read(seller)
 
 
 async def test_the_webhook_of_a_seller_who_blocked_the_bot_is_removed_and_made_again_by_start(bot: ExampleBot, rows):
