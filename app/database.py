@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +24,16 @@ from app.secret import Secret
 
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
+
+LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+)
+"""How asyncpg says that the connection is gone."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +50,7 @@ class Connection(Protocol):
     async def fetchrow(self, query: str, /, *arguments: object) -> Any: ...
     async def fetchval(self, query: str, /, *arguments: object) -> Any: ...
     def terminate(self) -> None: ...
+    def is_closed(self) -> bool: ...
 
 
 class Door(PostgresTransaction):
@@ -57,9 +68,8 @@ class Door(PostgresTransaction):
         self.connection = await self._engine.acquire()
         try:
             await self.connection.execute(self._begin)
-        except BaseException:
-            await self._give_up()
-            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            await self._fail(error)
         self._engine.current_transaction.set(self)
         return self
 
@@ -70,27 +80,38 @@ class Door(PostgresTransaction):
         if exception is not None:
             try:
                 await self.connection.execute("ROLLBACK")
-            except BaseException:  # noqa: BLE001 - whatever it was, the connection is of no more use
-                await self._give_up()
-                if isinstance(exception, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
-                    raise Unavailable("The database went away.") from exception
-                raise exception from None
+            except BaseException:  # noqa: BLE001 - what the body raised says more
+                await self._fail(exception)
             await self._engine.release(self.connection)
             return False
         try:
             outcome = await self.connection.execute("COMMIT")
-        except BaseException:
-            await self._give_up()
-            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            await self._fail(error)
         await self._engine.release(self.connection)
         if outcome != "COMMIT":
             raise RuntimeError("A statement had failed and its error was caught, so the transaction could only be rolled back.")
         return False
 
-    async def _give_up(self) -> None:
-        """The connection's state is unknown: close it, so that the pool makes a new one."""
-        self.connection.terminate()
+    async def _fail(self, error: BaseException) -> NoReturn:
+        """Close the connection, whose state is unknown, so that the pool makes a new one, and say what happened.
+
+        Raises:
+            Unavailable: the server or the way to it is gone. After a COMMIT nobody knows whether it was carried out.
+        """
+        lost = isinstance(error, LOST) or (isinstance(error, asyncpg.PostgresError | asyncpg.InternalClientError) and self._is_closed())
+        with suppress(asyncpg.InterfaceError):  # asyncpg took it back itself
+            self.connection.terminate()
         await self._engine.release(self.connection)
+        if lost:
+            raise Unavailable("The database went away.") from error
+        raise error
+
+    def _is_closed(self) -> bool:
+        try:
+            return self.connection.is_closed()
+        except asyncpg.InterfaceError:
+            return True
 
 
 class Database(PostgresEngine):
@@ -183,6 +204,6 @@ async def tenant_scope(tenant_id: UUID) -> AsyncGenerator[Connection]:
 
 @asynccontextmanager
 async def system_scope() -> AsyncGenerator[Connection]:
-    """A transaction that sees all tenants. Few may use it: the list is in tests/security/test_doors.py."""
+    """A transaction that sees all tenants. Few may use it: the list is in tests/security/test_walls.py."""
     async with Door(database, "app.scope = 'system'") as door:
         yield door.connection

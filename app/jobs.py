@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from taskiq import AsyncBroker, BrokerMessage
+from taskiq import AsyncBroker, BrokerMessage, TaskiqResult
 from taskiq.exceptions import SendTaskError
 from taskiq.kicker import AsyncKicker
 from taskiq.serializers import JSONSerializer
@@ -45,6 +45,14 @@ class Job(msgspec.Struct, frozen=True):
     name: ClassVar[str]
 
 
+class KeptResults(RedisAsyncResultBackend[Any]):
+    """The outcomes of tasks that have one. A doorbell's is nothing, and there are many of them: only its failure is kept."""
+
+    async def set_result(self, task_id: str, result: TaskiqResult[Any]) -> None:
+        if result.is_err or result.return_value is not None:
+            await super().set_result(task_id, result)
+
+
 class DoorbellBroker(AsyncBroker):
     """A Taskiq broker over one Redis stream, at most once, JSON.
 
@@ -68,7 +76,7 @@ class DoorbellBroker(AsyncBroker):
         self._url = url
         self._writer = open_redis(url)
         self.with_result_backend(
-            RedisAsyncResultBackend[Any](
+            KeptResults(
                 url,
                 serializer=JSONSerializer(),
                 result_ex_time=RESULT_S,

@@ -70,8 +70,9 @@ def _heard_by(each: DoorbellBroker) -> list[int]:
     heard: list[int] = []
 
     @each.task("test.hear")
-    async def hear(number: int) -> None:
+    async def hear(number: int) -> int:
         heard.append(number)
+        return number
 
     return heard
 
@@ -125,6 +126,23 @@ async def test_messages_and_results_are_json_and_results_expire(redis_url: str, 
     [result] = server.keys(f"{stream}:result:*")
     assert json.loads(server.get(result))["is_err"] is False
     assert RESULT_S - 5 < server.ttl(result) <= RESULT_S
+
+
+async def test_a_doorbell_leaves_no_result_behind(redis_url: str, stream: str, server: "redis.Redis") -> None:
+    rung = 0
+    async with _connected(redis_url, stream) as each:
+
+        @each.task("test.ring")
+        async def ring() -> None:
+            nonlocal rung
+            rung += 1
+
+        async with _listening(each):
+            for _ in range(20):
+                await ring.kiq()
+            await _until(lambda: rung == 20)
+
+    assert server.keys(f"{stream}:result:*") == []
 
 
 async def test_what_was_sent_before_there_was_a_worker_is_heard_in_order(redis_url: str, stream: str, server: "redis.Redis") -> None:

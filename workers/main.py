@@ -19,6 +19,9 @@ from app.settings import Settings, get_settings
 from app.sync.runner import DEFAULT_CONCURRENCY
 from workers import sync, webhooks
 
+# All but `sync_tenant_products` end at once, and that ends when the runner stops.
+STOP_PATIENCE_S = 3.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,7 +43,7 @@ async def run(settings: Settings, concurrency: int) -> None:
     gc.collect()
     gc.freeze()
     with ThreadPoolExecutor(1) as executor:
-        receiver = Receiver(broker, executor=executor, max_async_tasks=concurrency, run_startup=False)
+        receiver = Receiver(broker, executor=executor, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=STOP_PATIENCE_S)
         listening = asyncio.create_task(receiver.listen(stop))
         log.info("worker.started", worker=sync.runner.worker, concurrency=concurrency)
         try:

@@ -28,14 +28,17 @@ async def wake_worker() -> None:
 
 @broker.task("sync_tenant_products")
 async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
-    """Join or make the run of the tenant's marketplace account, see it through, and give the finished run, as `GET /sync/{id}` does.
+    """Join or make the run of the tenant's marketplace account, see it through, and give the run, as `GET /sync/{id}` does.
+
+    The run is done, unless the marketplace asked for a long wait or this worker stops: then it waits in the queue, and its `status` says so.
 
     Raises:
         CredentialsMissing: the tenant has no key.
     """
     tenant = UUID(tenant_id)
     run, _ = await request_run(tenant, None, Trigger.API)
+    # Where another worker has it, its row tells how it ends.
     await runner.carry_out_run(run.id)
-    while (run := await get_run(tenant, run.id)).status in (RunStatus.QUEUED, RunStatus.RUNNING):  # noqa: ASYNC110 - it may end in another process
+    while (run := await get_run(tenant, run.id)).status is RunStatus.RUNNING and not runner.stopping:  # noqa: ASYNC110 - it may end in another process
         await asyncio.sleep(LOOK_AGAIN_S)
     return msgspec.to_builtins(run)

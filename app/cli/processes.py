@@ -1,10 +1,12 @@
 """Running one or several processes of a module."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 import types
 
+from app.cli.preflight import check_database
 from app.settings import get_settings
 
 
@@ -14,7 +16,7 @@ def run_processes(module: str, count: int, arguments: list[str]) -> None:
     Raises:
         StartRefused: the settings are not as they must be.
     """
-    get_settings()
+    asyncio.run(check_database(get_settings()))
     if count == 1:
         from importlib import import_module
 

@@ -20,11 +20,13 @@ from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import CredentialStatus, KeyFacts, Marketplace
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError
+from app.runs.checkpoints import forget_checkpoints
 from app.runs.jobs import WakeWorker
 from app.runs.schedule import pause_schedule, plan_next_sync
 from app.runs.service import add_run, cancel_active
 from app.runs.tables import Trigger
 from app.secret import Secret
+from app.tenants.service import lock_tenant
 
 EXPIRING_WITHIN = timedelta(days=30)
 # A seller waits for the answer in a chat; a marketplace that takes longer counts as one that can't be reached.
@@ -40,6 +42,8 @@ FACTS = """
            expires_at = excluded.expires_at, verified_at = coalesce(excluded.verified_at, credentials.verified_at),
            updated_at = CASE WHEN $13 THEN now() ELSE credentials.updated_at END
 """
+
+IS_AS_READ = "SELECT EXISTS (SELECT FROM credentials WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3)"
 
 log = structlog.get_logger(__name__)
 
@@ -58,15 +62,21 @@ async def update_credentials(tenant_id: UUID, actor: str, wildberries_api_key: S
     """
     status, facts = await _ask(wildberries_api_key, online=verify)
     async with tenant_scope(tenant_id) as connection:
-        before = await connection.fetchval(
-            "SELECT status FROM credentials WHERE tenant_id = $1 AND provider = $2 FOR UPDATE", tenant_id, Provider.WILDBERRIES
+        await lock_tenant(connection, tenant_id)
+        before = await connection.fetchrow(
+            "SELECT status, seller_id FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, Provider.WILDBERRIES
         )
+        other_seller = before is not None and None not in (before["seller_id"], facts.seller_id) and before["seller_id"] != facts.seller_id
+        if other_seller:
+            # Another shop: what an earlier sync knows of the former one says nothing about it.
+            await cancel_active(connection, tenant_id, Marketplace.WILDBERRIES)
+            await forget_checkpoints(connection, tenant_id, Marketplace.WILDBERRIES)
         await update_wildberries_credentials(tenant_id, wildberries_api_key, connection)
         await _write_facts(connection, tenant_id, wildberries_api_key, status, facts, new_key=True)
         await plan_next_sync(connection, tenant_id)
         await audit(connection, tenant_id, actor, "credentials.updated", {"provider": Provider.WILDBERRIES, "status": status})
         usable = (CredentialStatus.VALID, CredentialStatus.EXPIRING)
-        starts = status in usable and before not in usable
+        starts = status in usable and (before is None or before["status"] not in usable or other_seller)
         if starts:
             await add_run(connection, tenant_id, Marketplace.WILDBERRIES, Trigger.CREDENTIALS)
         after = await _list(connection, tenant_id)
@@ -93,9 +103,12 @@ async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialO
             await reject_credentials(connection, tenant_id, Marketplace.WILDBERRIES, error.detail, read_at=read_at)
             return await _one(connection, tenant_id, provider)
     async with tenant_scope(tenant_id) as connection:
-        await _write_facts(connection, tenant_id, api_key, _status(facts), facts, new_key=False)
-        if await connection.fetchval("SELECT next_sync_at IS NULL FROM tenants WHERE id = $1", tenant_id):
-            await plan_next_sync(connection, tenant_id)
+        await lock_tenant(connection, tenant_id)
+        # A key that was stored or taken back meanwhile is not the one that was asked about.
+        if await connection.fetchval(IS_AS_READ, tenant_id, provider, read_at):
+            await _write_facts(connection, tenant_id, api_key, _status(facts), facts, new_key=False)
+            if await connection.fetchval("SELECT next_sync_at IS NULL FROM tenants WHERE id = $1", tenant_id):
+                await plan_next_sync(connection, tenant_id)
         return await _one(connection, tenant_id, provider)
 
 
@@ -107,6 +120,7 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
     """
     _only_wildberries(provider)
     async with tenant_scope(tenant_id) as connection:
+        await lock_tenant(connection, tenant_id)
         if not await delete_wildberries_credentials(tenant_id, connection):
             raise CredentialsMissing(f"There is no {provider} key.")
         await connection.execute("DELETE FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, provider)
@@ -120,6 +134,7 @@ async def reject_credentials(connection: Connection, tenant_id: UUID, marketplac
 
     A key that was stored since then is another one, and nothing is known against it.
     """
+    await lock_tenant(connection, tenant_id)
     tag = await connection.execute(
         "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> $3 AND updated_at <= $4",
         tenant_id, marketplace, CredentialStatus.INVALID, read_at,

@@ -73,34 +73,35 @@ class ProductService:
         """Copy what changed since the checkpoint, or everything, and archive what a complete full pass did not meet.
 
         Raises:
-            LeaseLost, CancelRequested: stop; what was committed stays.
+            LeaseLost: stop; what was committed stays.
             MarketplaceError: the stage can't go on; what was committed stays, the next run goes on behind it.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
         reached = await self._begin(lease, report, marketplace)
-        full = reached.full_pass_run is not None
+        full, nameless = reached.full_pass_run is not None, 0
         async for pages in read_ahead(client.product_pages(reached.cursor)):
             products = [product for page in pages for product in page.items]
-            rejected = sum(len(page.rejected) for page in pages)
+            rejected = [card for page in pages for card in page.rejected]
             reached = msgspec.structs.replace(reached, cursor=pages[-1].cursor)
-            async with tenant_scope(self.tenant_id) as connection:
+            async with lease.writing(report) as connection:
                 written = await store.write_products(connection, self.tenant_id, marketplace, products)
-                if full and products:
-                    await store.note_sightings(connection, self.tenant_id, marketplace, products)
+                if full:
+                    # A card that could not be read is there all the same.
+                    seen = [product.external_id for product in products] + [card.external_id for card in rejected if card.external_id]
+                    await store.note_sightings(connection, self.tenant_id, marketplace, seen)
                 await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, reached)
-                report.fetched += len(products) + rejected
-                report.rejected += rejected
+                report.fetched += len(products) + len(rejected)
+                report.rejected += len(rejected)
                 report.created += written.created
                 report.updated += written.updated
                 report.unchanged += written.unchanged
-                await lease.hold(connection, report)
+            nameless += sum(card.external_id is None for card in rejected)
         if full:
-            async with tenant_scope(self.tenant_id) as connection:
-                await self._complete_full_pass(connection, report, marketplace, reached)
-                await lease.hold(connection, report)
+            async with lease.writing(report) as connection:
+                await self._complete_full_pass(connection, report, marketplace, reached, nameless)
 
     async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> Progressed:
-        async with tenant_scope(self.tenant_id) as connection:
+        async with lease.writing(report) as connection:
             reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS)
             if reached.full_pass_run == lease.run_id:
                 return reached  # an earlier worker of this run began it
@@ -111,12 +112,17 @@ class ProductService:
             begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id)
             await store.forget_sightings(connection, self.tenant_id, marketplace)
             await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, begun)
-            await lease.hold(connection, report)
             return begun
 
-    async def _complete_full_pass(self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed) -> None:
+    async def _complete_full_pass(
+        self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed, nameless: int
+    ) -> None:
         missing, active = await store.count_missing(connection, self.tenant_id, marketplace)
-        if missing > MOST_MISSING and missing > MOST_MISSING_SHARE * active:
+        # The first pass of an account has no former catalogue of it to protect: what is missing was another account's.
+        first = reached.full_pass_at is None
+        if missing and nameless:
+            report.error = ErrorOut("unreadable_products", f"{nameless} products could not be read, so none was archived.")
+        elif not first and missing > MOST_MISSING and missing > MOST_MISSING_SHARE * active:
             report.error = ErrorOut(
                 "too_many_missing",
                 f"The marketplace left out {missing} of {active} products, which looks like its mistake; none was archived.",

@@ -95,11 +95,11 @@ async def write_products(connection: Connection, tenant_id: UUID, marketplace: M
     return Written(created=created, updated=len(differing) - created, unchanged=len(fetched) - len(differing))
 
 
-async def note_sightings(connection: Connection, tenant_id: UUID, marketplace: Marketplace, products: Sequence[FetchedProduct]) -> None:
+async def note_sightings(connection: Connection, tenant_id: UUID, marketplace: Marketplace, external_ids: Sequence[str]) -> None:
     """Remember which products a full pass met."""
     await connection.execute(
         "INSERT INTO sightings (id, tenant_id, marketplace, external_ids) VALUES ($1, $2, $3, $4)",
-        new_id(), tenant_id, marketplace, [product.external_id for product in products],
+        new_id(), tenant_id, marketplace, list(external_ids),
     )  # fmt: skip
 
 

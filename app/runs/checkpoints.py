@@ -40,3 +40,8 @@ async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: 
 
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
     await connection.execute(SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at)
+
+
+async def forget_checkpoints(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
+    """Begin again with this account: its next sync is a first one."""
+    await connection.execute("DELETE FROM checkpoints WHERE tenant_id = $1 AND marketplace = $2", tenant_id, marketplace)

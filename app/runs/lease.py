@@ -1,9 +1,12 @@
 """Who carries out a run: claim, heartbeat, fencing, giving back.
 
-A claim raises the run's `attempt`. Whoever writes for the run does it in a transaction that begins with `Lease.hold`, which locks the run's row and
-checks that number: a worker that was paused past its lease finds another number there and can't write any more. The database's clock decides.
+A claim raises the run's `attempt`. Whoever writes for the run does it in `Lease.writing`, a transaction that ends by locking the run's row and checking
+that number: a worker that was paused past its lease, or whose run was cancelled, finds another state there and is rolled back. The database's
+clock decides.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,7 +42,7 @@ HOLD = """
     UPDATE sync_runs
        SET lease_until = now() + $3, stages = $4, stage = $5, done = $6, total = $7
      WHERE id = $1 AND attempt = $2 AND status = 'running'
- RETURNING cancel_requested
+ RETURNING true
 """
 
 HEARTBEAT = "UPDATE sync_runs SET lease_until = now() + $3 WHERE id = $1 AND attempt = $2 AND status = 'running'"
@@ -59,11 +62,7 @@ FINISH = """
 
 
 class LeaseLost(Exception):
-    """Another worker has the run now, or it is finished. Stop without writing anything."""
-
-
-class CancelRequested(Exception):
-    """Somebody asked to cancel the run."""
+    """Another worker has the run now, or it is finished or cancelled. Stop without writing anything."""
 
 
 class Lease:
@@ -85,18 +84,32 @@ class Lease:
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
 
+    @asynccontextmanager
+    async def writing(self, stage: StageReport, *, total: int | None = None) -> AsyncGenerator[Connection]:
+        """A transaction that writes for the run. It ends by proving the lease, renewing it, and saying how far the stage is; if it does not commit, the
+        counts that the body raised are as they were before.
+
+        Raises:
+            LeaseLost: nothing was written; stop.
+        """
+        before = msgspec.structs.asdict(stage)
+        try:
+            async with tenant_scope(self.tenant_id) as connection:
+                yield connection
+                await self.hold(connection, stage, total=total)
+        except BaseException:
+            for name, value in before.items():
+                setattr(stage, name, value)
+            raise
+
     async def hold(self, connection: Connection, stage: StageReport, *, total: int | None = None) -> None:
-        """Begin a transaction that writes for the run: prove the lease, renew it, and say how far the stage is.
+        """Prove the lease in a transaction that writes for the run, and lock it until the commit.
 
         Raises:
             LeaseLost: roll back and stop.
-            CancelRequested: roll back and finish the run as cancelled.
         """
-        cancel = await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total)
-        if cancel is None:
+        if not await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total):
             raise LeaseLost
-        if cancel:
-            raise CancelRequested
 
     async def renew(self) -> None:
         """The heartbeat.

@@ -13,8 +13,8 @@ BATCH = 500
 # the service was down, the next turn is one, not one for each that was missed.
 NEXT_TURN = """
     to_timestamp(
-        (floor((extract(epoch FROM now()) - mod(abs(hashtext(id::text)), sync_interval_minutes * 60)) / (sync_interval_minutes * 60)) + 1)
-        * sync_interval_minutes * 60 + mod(abs(hashtext(id::text)), sync_interval_minutes * 60))
+        (floor((extract(epoch FROM now()) - mod(abs(hashtext(id::text)::bigint), sync_interval_minutes * 60)) / (sync_interval_minutes * 60)) + 1)
+        * sync_interval_minutes * 60 + mod(abs(hashtext(id::text)::bigint), sync_interval_minutes * 60))
 """
 
 DUE = f"""
@@ -22,7 +22,7 @@ DUE = f"""
         SELECT id FROM tenants
          WHERE sync_enabled AND next_sync_at <= now()
          ORDER BY next_sync_at LIMIT $1
-           FOR UPDATE SKIP LOCKED)
+           FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE tenants SET next_sync_at = {NEXT_TURN}
       FROM due WHERE tenants.id = due.id
  RETURNING tenants.id, wb_credentials_encrypted IS NOT NULL AS wildberries, ozon_credentials_encrypted IS NOT NULL AS ozon
@@ -33,8 +33,8 @@ PLAN = f"UPDATE tenants SET next_sync_at = {NEXT_TURN} WHERE id = $1"
 QUEUE = """
     INSERT INTO sync_runs
            (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at,
-            attempt, crashes, cancel_requested, stages, done)
-    SELECT id, tenant_id, $3, $4, $5, false, 'queued', $6, now(), now(), 0, 0, false, '[]', 0
+            attempt, crashes, stages, done)
+    SELECT id, tenant_id, $3, $4, $5, false, 'queued', $6, now(), now(), 0, 0, '[]', 0
       FROM unnest($1::uuid[], $2::uuid[]) AS due (id, tenant_id)
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running') DO NOTHING
 """

@@ -9,7 +9,7 @@ import msgspec
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.database import Connection, tenant_scope
-from app.errors import CredentialsMissing, NotFound
+from app.errors import CredentialsMissing, FieldError, InvalidInput, NotFound
 from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
@@ -30,22 +30,24 @@ COLUMNS = (
     "queued_at, started_at, finished_at"
 )
 
-# A run that is asked for again is joined; if it still waits for the schedule's turn, it moves up. A pause that the marketplace asked for stays.
+# A run that is asked for again is joined. If nobody began it yet, it moves up and takes on what is asked for now; a pause that the marketplace asked
+# for stays.
 REQUEST = f"""
     INSERT INTO sync_runs
            (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at, rung_at,
-            attempt, crashes, cancel_requested, stages, done)
-    VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, now(), now(), now(), 0, 0, false, '[]', 0)
+            attempt, crashes, stages, done)
+    VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, now(), now(), now(), 0, 0, '[]', 0)
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
-        DO UPDATE SET priority = least(sync_runs.priority, excluded.priority)
+        DO UPDATE SET priority = least(sync_runs.priority, excluded.priority),
+                      "full" = sync_runs."full" OR (excluded."full" AND sync_runs.attempt = 0),
+                      scopes = CASE WHEN sync_runs.attempt > 0 OR sync_runs.scopes @> excluded.scopes THEN sync_runs.scopes
+                               ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END
  RETURNING {COLUMNS}, id = $1 AS created
 """
 
 CANCEL = """
     UPDATE sync_runs
-       SET cancel_requested = true,
-           status = CASE status WHEN 'queued' THEN 'cancelled' ELSE status END,
-           finished_at = CASE status WHEN 'queued' THEN now() END
+       SET status = 'cancelled', lease_until = NULL, finished_at = now()
      WHERE tenant_id = $1 AND marketplace = $2 AND status IN ('queued', 'running')
 """
 
@@ -62,15 +64,23 @@ async def add_run(
     """Queue a run in the caller's transaction, or join the active one. True beside it: it is new.
 
     After the commit the caller rings with `WakeWorker`; forgetting to costs a moment, since the scheduler rings too.
+
+    Raises:
+        InvalidInput: a scope can't be copied from that marketplace.
     """
-    stages = [stage for stage in STAGES.get(marketplace, ()) if scopes is None or stage in scopes]
+    possible = STAGES.get(marketplace, ())
+    impossible = [stage for stage in scopes or () if stage not in possible]
+    if impossible:
+        message = f"{', '.join(impossible)} can't be copied from {marketplace} yet; {', '.join(possible) or 'nothing'} can"
+        raise InvalidInput(f"scopes: {message}.", (FieldError("scopes", message),))
+    stages = [stage for stage in possible if scopes is None or stage in scopes]
     row = await connection.fetchrow(REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger])
     assert row is not None  # an upsert without a WHERE gives its row
     return _run_out(row), row["created"]
 
 
 async def cancel_active(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
-    """Call the account's active run off, in the caller's transaction: at once if it waits, at its next page if it runs."""
+    """Call the account's active run off, in the caller's transaction. A worker that has it finds its lease gone at the next page, and stops."""
     await connection.execute(CANCEL, tenant_id, marketplace)
 
 

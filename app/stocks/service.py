@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from app.credentials.factory import create_marketplace_client
-from app.database import tenant_scope
 from app.marketplaces.contract import FetchedStock, Fulfilment, Marketplace, MarketplaceClient
 from app.marketplaces.errors import ScopeMissing
 from app.marketplaces.read_ahead import read_ahead
@@ -29,7 +28,7 @@ class StockService:
 
         Raises:
             ScopeMissing: neither report is open to this key. With one of the two the stage goes on and says what is missing.
-            LeaseLost, CancelRequested, MarketplaceError: stop; what was committed stays.
+            LeaseLost, MarketplaceError: stop; what was committed stays.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
         closed: list[ScopeMissing] = []
@@ -63,7 +62,7 @@ class StockService:
         after: UUID | None = None
         total = report.fetched + sum(map(len, fetched.values()))
         while True:
-            async with tenant_scope(self.tenant_id) as connection:
+            async with lease.writing(report, total=total) as connection:
                 batch = await store.known_products(
                     connection, self.tenant_id, marketplace, fulfilment, after=after, limit=PRODUCTS_PER_BATCH
                 )
@@ -80,7 +79,6 @@ class StockService:
                     report.archived += written.removed
                     shelves -= written.created + written.updated
                 report.unchanged += shelves
-                await lease.hold(connection, report, total=total)
         # What is left belongs to products that the catalogue doesn't show, such as cards in the trash.
         report.rejected += total - report.fetched
         report.fetched = total

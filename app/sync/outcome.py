@@ -1,6 +1,7 @@
 """How a run ends: its status, and the event that says so, in one transaction."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from app.credentials.service import confirm_credentials
 from app.database import Connection, tenant_scope
@@ -10,6 +11,7 @@ from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import RunStatus, Stage
 from app.sync import messages
+from app.tenants.service import lock_tenant
 
 LOW_STOCK_LISTED = 10
 
@@ -47,8 +49,8 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
     if status is RunStatus.FAILED and error is None:
         error = next((stage.error for stage in lease.stages if stage.error), ErrorOut("internal_error", "No part of the sync worked."))
     async with tenant_scope(lease.tenant_id) as connection:
+        language = cast("messages.Language", await lock_tenant(connection, lease.tenant_id))
         duration_s = await lease.finish(connection, status, error)
-        language: messages.Language = await connection.fetchval("SELECT language FROM tenants WHERE id = $1", lease.tenant_id)
         if error:
             failed = SyncFailed(
                 tenant_id=lease.tenant_id,
@@ -64,16 +66,6 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
             await confirm_credentials(connection, lease.tenant_id, lease.marketplace)
             await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s, language))
     return status
-
-
-async def finish_cancelled(lease: Lease) -> None:
-    """End the run because somebody asked for that; no event tells what they know.
-
-    Raises:
-        LeaseLost: nothing was written.
-    """
-    async with tenant_scope(lease.tenant_id) as connection:
-        await lease.finish(connection, RunStatus.CANCELLED)
 
 
 async def _completed(

@@ -18,12 +18,12 @@ from app.jobs import enqueue
 from app.marketplaces.contract import MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
 from app.products.service import ProductService
-from app.runs.lease import HEARTBEAT_S, MOST_CRASHES, CancelRequested, Lease, LeaseLost, claim
+from app.runs.lease import HEARTBEAT_S, MOST_CRASHES, Lease, LeaseLost, claim
 from app.runs.log import write_sync_log
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
-from app.sync.outcome import finish, finish_cancelled
+from app.sync.outcome import finish
 from app.vault import CredentialsUnreadable
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
@@ -41,13 +41,13 @@ class Runner:
     def __init__(self, worker: str, concurrency: int = DEFAULT_CONCURRENCY) -> None:
         self.worker = worker
         self.concurrency = concurrency
-        self._stopping = False
+        self.stopping = False
         self._drains: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """There may be work: look for it in the background, unless all places are taken; who has a place looks again by itself."""
-        if self._stopping or len(self._drains) >= self.concurrency:
+        if self.stopping or len(self._drains) >= self.concurrency:
             return
         drain = asyncio.create_task(self._drain())
         self._drains.add(drain)
@@ -56,7 +56,7 @@ class Runner:
     async def _drain(self) -> None:
         """Carry out the most urgent run that is due, and so on until none is."""
         try:
-            while not self._stopping and (lease := await claim(self.worker)) is not None:
+            while not self.stopping and (lease := await claim(self.worker)) is not None:
                 await self._carry_out(lease)
         except Unavailable as error:
             # The scheduler rings again.
@@ -67,7 +67,7 @@ class Runner:
 
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
-        lease = None if self._stopping else await claim(self.worker, run_id)
+        lease = None if self.stopping else await claim(self.worker, run_id)
         if lease is None:
             return False
         await self._carry_out(lease)
@@ -75,7 +75,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Claim nothing more, and give the running runs back to the queue at their last checkpoint."""
-        self._stopping = True
+        self.stopping = True
         for task in self._running:
             task.cancel()
         if waiting := self._running | self._drains:
@@ -88,7 +88,7 @@ class Runner:
             # Our own cancellation must not tear the run's write apart; `stop` cancels the run in good order.
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self.stopping:
                 raise
         finally:
             task.add_done_callback(self._running.discard)
@@ -123,6 +123,8 @@ async def _run_stages(lease: Lease) -> None:
         for report in lease.stages:
             if report.status not in FINAL:
                 await _run_stage(lease, report, client)
+        # Before the event can go out: who acts on it must not read the list of before.
+        await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
         status = await finish(lease)
         log.info("run.finished", status=status)
     except RateLimited as error:
@@ -130,9 +132,6 @@ async def _run_stages(lease: Lease) -> None:
         log.info("run.put_back", retry_after_s=error.retry_after.total_seconds())
     except CredentialsRejected as error:
         await _reject(lease, error)
-    except CancelRequested:
-        await finish_cancelled(lease)
-        log.info("run.cancelled")
     except (CredentialsMissing, CredentialsUnreadable) as error:
         await finish(lease, ErrorOut(error.code, error.detail))
         log.warning("run.no_usable_key", code=error.code)
@@ -167,7 +166,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
     except CredentialsRejected as error:
         report.status, report.error = "failed", ErrorOut(error.code, error.detail)
         raise
-    except (RateLimited, CancelRequested, LeaseLost, Unavailable):
+    except (RateLimited, LeaseLost, Unavailable):
         raise
     except MarketplaceError as error:
         log.warning("stage.failed", stage=report.name, code=error.code, excerpt=error.excerpt)
@@ -180,9 +179,8 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         report.status, report.error = "failed", ErrorOut("internal_error", "Something went wrong on our side; we have been told.")
     finally:
         account()
-    async with tenant_scope(lease.tenant_id) as connection:
+    async with lease.writing(report) as connection:
         await write_sync_log(connection, lease, report)
-        await lease.hold(connection, report)
 
 
 async def _reject(lease: Lease, error: CredentialsRejected) -> None:

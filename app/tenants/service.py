@@ -55,6 +55,19 @@ async def read_tenant(connection: Connection, tenant_id: UUID) -> TenantOut:
     return _tenant_out(row)
 
 
+async def lock_tenant(connection: Connection, tenant_id: UUID) -> str:
+    """Make changes of one tenant take turns; gives its language. Whoever changes several rows of a tenant calls this first, so that no two of them can
+    wait for each other.
+
+    Raises:
+        NotFound: the tenant was erased.
+    """
+    language = await connection.fetchval("SELECT language FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant_id)
+    if language is None:
+        raise NotFound("There is no such tenant.")
+    return language
+
+
 async def get_tenant(tenant_id: UUID) -> TenantOut:
     """The tenant.
 

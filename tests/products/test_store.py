@@ -87,7 +87,7 @@ async def test_a_full_pass_archives_what_it_did_not_meet_and_nothing_of_others(c
     await write(tenant, product("1"), product("2"))
     await write(rival, product("2"))
     async with tenant_scope(tenant) as connection:
-        await store.note_sightings(connection, tenant, WB, [product("1")])
+        await store.note_sightings(connection, tenant, WB, ["1"])
 
         missing = await store.count_missing(connection, tenant, WB)
         await store.archive_missing(connection, tenant, WB)

@@ -6,12 +6,13 @@ import pytest
 
 from app.credentials.factory import wildberries_client
 from app.database import system_scope, tenant_scope
+from app.errors import InvalidInput
 from app.marketplaces.contract import Marketplace
 from app.products.service import ProductService
 from app.products.store import write_products
 from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
-from app.runs.lease import CancelRequested, LeaseLost, claim
-from app.runs.service import cancel_active, get_run
+from app.runs.lease import LeaseLost, claim
+from app.runs.service import cancel_active, get_run, request_run
 from app.runs.sweep import requeue_expired
 from app.runs.tables import RunStatus, Stage, Trigger
 from app.secret import Secret
@@ -107,9 +108,54 @@ async def test_a_cancel_takes_effect_at_the_next_page(clean_database):
     async with tenant_scope(lease.tenant_id) as connection:
         await cancel_active(connection, lease.tenant_id, Marketplace.WILDBERRIES)
 
-    with pytest.raises(CancelRequested):
-        async with tenant_scope(lease.tenant_id) as connection:
-            await lease.hold(connection, lease.stages[0])
+    with pytest.raises(LeaseLost):
+        async with lease.writing(lease.stages[0]) as connection:
+            await write_products(connection, lease.tenant_id, Marketplace.WILDBERRIES, [product("1")])
+
+    run = await get_run(lease.tenant_id, lease.run_id)
+    assert (run.status, run.finished_at is not None) == (RunStatus.CANCELLED, True)
+    async with tenant_scope(lease.tenant_id) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM products") == 0
+
+
+async def test_a_run_that_is_asked_for_after_a_cancel_is_a_new_one(clean_database):
+    lease = await claimed(await create_tenant())
+    async with tenant_scope(lease.tenant_id) as connection:
+        await cancel_active(connection, lease.tenant_id, Marketplace.WILDBERRIES)
+
+    assert await create_run(lease.tenant_id) != lease.run_id
+
+
+async def test_counts_of_a_write_that_was_not_committed_do_not_count(clean_database):
+    lease = await claimed(await create_tenant())
+    stage = lease.stages[0]
+
+    with pytest.raises(ConnectionError):
+        async with lease.writing(stage):
+            stage.fetched += 100
+            raise ConnectionError("before the commit")
+    async with lease.writing(stage):
+        stage.fetched += 7
+
+    assert (await get_run(lease.tenant_id, lease.run_id)).stages[0].fetched == stage.fetched == 7
+
+
+async def test_what_is_asked_for_while_a_run_waits_is_added_to_it(clean_database):
+    tenant = await create_tenant_with_key()
+    await request_run(tenant, Marketplace.WILDBERRIES, Trigger.SCHEDULE, scopes=[Stage.STOCKS])
+
+    await request_run(tenant, Marketplace.WILDBERRIES, Trigger.MANUAL, scopes=[Stage.PRODUCTS], full=True)
+
+    lease = await claim("worker")
+    assert lease is not None
+    assert (lease.full, [stage.name for stage in lease.stages]) == (True, [Stage.PRODUCTS, Stage.STOCKS])
+
+
+async def test_a_scope_that_cannot_be_copied_is_named(clean_database):
+    tenant = await create_tenant_with_key()
+
+    with pytest.raises(InvalidInput, match="prices"):
+        await request_run(tenant, Marketplace.WILDBERRIES, Trigger.MANUAL, scopes=[Stage.PRICES])
 
 
 async def test_a_run_that_waits_is_cancelled_at_once(clean_database):

@@ -1,6 +1,7 @@
 """design: security, "Two walls between tenants": the database's wall."""
 
 import asyncio
+import contextvars
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import asyncpg
 import pytest
 
 from app.database import database, system_scope, tenant_scope
-from app.errors import StartRefused
+from app.errors import StartRefused, Unavailable
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 from app.products.store import write_products
@@ -123,6 +124,28 @@ async def test_failed_commits_do_not_empty_the_pool(clean_database):
 
     async with asyncio.timeout(5), tenant_scope(acme) as connection:
         assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("when", ["before a query", "before the commit", "in a query"])
+async def test_a_connection_that_the_server_ends_is_unavailability_and_the_next_door_opens(clean_database, when):
+    acme = await create_tenant()
+
+    async def end(backend: int) -> None:
+        async with tenant_scope(acme) as other:
+            await other.execute("SELECT pg_terminate_backend($1)", backend)
+
+    with pytest.raises(Unavailable):
+        async with asyncio.timeout(10), tenant_scope(acme) as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+            ending = asyncio.create_task(end(backend), context=contextvars.Context())
+            if when == "in a query":
+                await connection.execute("SELECT pg_sleep(5)")
+            await ending
+            if when == "before a query":
+                await connection.execute("SELECT 1")
+
+    async with asyncio.timeout(5), tenant_scope(acme) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM tenants") == 1
 
 
 async def test_the_audit_log_only_grows_and_goes_with_its_tenant(clean_database):
