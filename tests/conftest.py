@@ -22,6 +22,10 @@ from app.jobs import broker
 from app.migrations import migrate
 from app.secret import Secret
 from app.settings import get_settings, new_master_key
+from tests.stories.fixtures import product, product_environment, rows, running_product
+
+# One running product for the stories, the commands and the example bots.
+__all__ = ["product", "product_environment", "rows", "running_product"]
 
 # Set before anything reads the settings: a test must never find a developer's own.
 os.environ.update(

@@ -43,6 +43,11 @@ FACTS = """
            updated_at = CASE WHEN $13 THEN now() ELSE credentials.updated_at END
 """
 
+MESSAGES = {
+    "ru": "Маркетплейс больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
+    "en": "The marketplace no longer accepts the key. Make a new one in its cabinet and send it to the bot.",
+}
+
 IS_AS_READ = "SELECT EXISTS (SELECT FROM credentials WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3)"
 
 log = structlog.get_logger(__name__)
@@ -134,7 +139,7 @@ async def reject_credentials(connection: Connection, tenant_id: UUID, marketplac
 
     A key that was stored since then is another one, and nothing is known against it.
     """
-    await lock_tenant(connection, tenant_id)
+    language = await lock_tenant(connection, tenant_id)
     tag = await connection.execute(
         "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> $3 AND updated_at <= $4",
         tenant_id, marketplace, CredentialStatus.INVALID, read_at,
@@ -142,7 +147,7 @@ async def reject_credentials(connection: Connection, tenant_id: UUID, marketplac
     if tag == "UPDATE 0":
         return
     await pause_schedule(connection, tenant_id)
-    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=detail)
+    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=MESSAGES[language])
     await record(connection, tenant_id, event)
 
 

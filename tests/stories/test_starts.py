@@ -14,7 +14,13 @@ from tests.stories.product import ROOT, Product
 
 def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=40, check=False
+        [sys.executable, "-m", "app.cli.main", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
     )
 
 

@@ -1,3 +1,5 @@
+"""The whole product, for tests that use it as its users do."""
+
 import asyncio
 import os
 import tempfile
