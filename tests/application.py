@@ -53,9 +53,9 @@ class Shop(msgspec.Struct, frozen=True):
         body = {"wildberries_api_key": self.key(products=5) if key is None else key}
         return await self.call("PATCH", "/tenants/me/credentials", json=body, params=query)
 
-    async def sync(self) -> Any:
-        """Carry out the run that is active, or a new one, here and now; gives it."""
-        run = (await self.call("POST", "/sync", json={})).json()
+    async def sync(self, **wanted: Any) -> Any:
+        """Ask for a run, carry it out here and now, and give it."""
+        run = (await self.call("POST", "/sync", json=wanted)).json()
         assert await Runner("test").carry_out_run(UUID(run["id"]))
         return await self.expect(200, "GET", f"/sync/{run['id']}")
 

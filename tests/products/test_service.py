@@ -27,11 +27,6 @@ async def first_sync(shop: Shop, products: int) -> dict[str, Any]:
     return await shop.sync()
 
 
-async def full_sync(shop: Shop) -> dict[str, Any]:
-    await shop.expect(202, "POST", "/sync", json={"full": True})
-    return await shop.sync()
-
-
 async def test_a_first_sync_copies_everything_and_a_second_one_nothing(shop: Shop):
     first = await first_sync(shop, 250)
 
@@ -59,7 +54,7 @@ async def test_a_full_sync_archives_what_is_gone(shop: Shop, sandbox: httpx.Asyn
     external_id = (await shop.rows(COPIED))[3][0]
     await sandbox.delete(f"/shops/{shop.seller_id}/products/{external_id}")
 
-    run = await full_sync(shop)
+    run = await shop.sync(full=True)
 
     assert (stage(run)["archived"], stage(run)["status"]) == (1, "succeeded")
     assert [row[0] for row in await shop.rows(COPIED) if row[2]] == [external_id]
@@ -70,7 +65,7 @@ async def test_a_catalogue_that_shrinks_too_much_at_once_is_not_believed(shop: S
     for external_id, *_ in (await shop.rows(COPIED))[: service.MOST_MISSING + 1]:
         await sandbox.delete(f"/shops/{shop.seller_id}/products/{external_id}")
 
-    run = await full_sync(shop)
+    run = await shop.sync(full=True)
 
     assert (stage(run)["status"], stage(run)["error"]["code"], stage(run)["archived"]) == ("partial", "too_many_missing", 0)
     assert run["status"] == "partial"

@@ -1,0 +1,93 @@
+"""Asking for a run: one account has one at a time, and who waits comes first."""
+
+import asyncio
+
+import pytest
+
+from app.database import system_scope, tenant_scope
+from app.errors import CredentialsMissing, NotFound
+from app.ids import new_id
+from app.jobs import broker
+from app.marketplaces.contract import Marketplace
+from app.runs.lease import claim
+from app.runs.service import PRIORITY, cancel_active, get_run, request_run
+from app.runs.tables import RunStatus, Trigger
+from tests.factories import create_run, create_tenant, create_tenant_with_key
+
+pytestmark = pytest.mark.anyio
+
+
+async def value(column: str, run_id) -> object:
+    async with system_scope() as connection:
+        return await connection.fetchval(f"SELECT {column} FROM sync_runs WHERE id = $1", run_id)
+
+
+async def test_of_many_requests_at_once_one_makes_the_run_and_all_get_it(clean_database):
+    tenant = await create_tenant_with_key()
+
+    answers = await asyncio.gather(*(request_run(tenant, None, Trigger.MANUAL) for _ in range(8)))
+
+    assert len({run.id for run, _ in answers}) == 1
+    assert [created for _, created in answers].count(True) == 1
+
+
+async def test_a_run_that_waits_for_the_schedule_moves_up_when_somebody_asks_and_not_down_again(clean_database):
+    tenant = await create_tenant_with_key()
+    run_id = await create_run(tenant, Trigger.SCHEDULE)
+    assert await value("priority", run_id) == PRIORITY[Trigger.SCHEDULE]
+
+    await request_run(tenant, None, Trigger.MANUAL)
+    await request_run(tenant, None, Trigger.SCHEDULE)
+
+    assert await value("priority", run_id) == PRIORITY[Trigger.MANUAL]
+
+
+async def test_who_waits_for_a_run_comes_before_the_schedule(clean_database):
+    scheduled, manual = await create_tenant_with_key(), await create_tenant_with_key()
+    await create_run(scheduled, Trigger.SCHEDULE)
+    wanted = await create_run(manual, Trigger.MANUAL)
+
+    lease = await claim("test")
+
+    assert lease is not None
+    assert lease.run_id == wanted
+
+
+async def test_without_a_key_or_a_tenant_there_is_no_run(clean_database):
+    tenant = await create_tenant()
+
+    with pytest.raises(CredentialsMissing):
+        await request_run(tenant, None, Trigger.API)
+    with pytest.raises(CredentialsMissing):
+        await request_run(tenant, Marketplace.OZON, Trigger.API)
+    with pytest.raises(NotFound):
+        await request_run(new_id(), None, Trigger.API)
+
+
+async def test_cancelling_ends_a_waiting_and_a_running_run_at_once(clean_database):
+    waiting, running = await create_tenant_with_key(), await create_tenant_with_key()
+    waits, runs = await create_run(waiting), await create_run(running)
+    assert await claim("test", runs) is not None
+
+    for tenant in (waiting, running):
+        async with tenant_scope(tenant) as connection:
+            await cancel_active(connection, tenant, Marketplace.WILDBERRIES)
+
+    for tenant, run_id in ((waiting, waits), (running, runs)):
+        run = await get_run(tenant, run_id)
+        assert run.status is RunStatus.CANCELLED
+        assert run.finished_at is not None
+        assert (await request_run(tenant, None, Trigger.MANUAL))[1]
+
+
+async def test_a_run_is_accepted_while_redis_is_away(clean_database, redis_url):
+    tenant = await create_tenant_with_key()
+    await broker.shutdown()
+    broker.connect_to("redis://127.0.0.1:1/0")
+
+    run, created = await request_run(tenant, None, Trigger.MANUAL)
+
+    await broker.shutdown()
+    broker.connect_to(redis_url)
+    assert created
+    assert (await get_run(tenant, run.id)).status is RunStatus.QUEUED
