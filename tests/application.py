@@ -41,6 +41,11 @@ class Shop(msgspec.Struct, frozen=True):
     async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return await self.client.request(method, path, headers={"Authorization": f"Bearer {self.access_token}"}, **arguments)
 
+    async def send(self, method: str, path: str, content: bytes, media_type: str = "application/json") -> httpx.Response:
+        """A body as it is."""
+        headers = {"Authorization": f"Bearer {self.access_token}", "Content-Type": media_type}
+        return await self.client.request(method, path, content=content, headers=headers)
+
     async def expect(self, status: int, method: str, path: str, **arguments: Any) -> Any:
         answer = await self.call(method, path, **arguments)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
