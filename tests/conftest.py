@@ -7,6 +7,7 @@ commits. After each test that touched it the tenants and users are deleted, and 
 import asyncio
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,13 +28,17 @@ from tests.stories.fixtures import product, product_environment, rows, running_p
 # One running product for the stories, the commands and the example bots.
 __all__ = ["product", "product_environment", "rows", "running_product"]
 
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that; the tests interrupt some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Set before anything reads the settings: a test must never find a developer's own.
 os.environ.update(
     APP_ENV="development",
     ENCRYPTION_MASTER_KEY=new_master_key(),
     JWT_SECRET=secrets.token_urlsafe(48),
     WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
-    LOG_LEVEL="warning",
+    # What a test looks for in the log must not be filtered by an application that another test made.
+    LOG_LEVEL="debug",
 )
 
 

@@ -171,7 +171,7 @@ async def test_a_run_that_waits_is_cancelled_at_once(clean_database):
 
 async def test_the_claim_uses_the_index_of_what_is_queued(clean_database):
     async with system_scope() as connection:
-        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
         plan = await connection.fetch(
             "EXPLAIN SELECT id FROM sync_runs WHERE status = 'queued' AND not_before <= now() ORDER BY priority, not_before LIMIT 1"
         )

@@ -16,7 +16,7 @@ from tests.stories.product import Product
 @pytest.fixture(scope="session")
 def product_environment() -> Iterator[dict[str, str]]:
     """What the product is told: nothing of the tests' own servers, or a database of its own on the external ones."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL", "LOG_LEVEL")}
     external = os.environ.get("TEST_DATABASE_URL")
     if not external:
         yield environment

@@ -52,14 +52,14 @@ def test_an_unreachable_database(arguments):
     assert "hidden-password" not in done.stderr
 
 
-def test_a_taken_port(product: Product):
+def test_a_taken_port(product: Product, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
 
         refused(command(product.environment, "serve", "--port", port), f"port {port}", "taken")
-        refused(command(bare(DATA_DIR=str(product.parts.data_dir.parent / "other")), "dev", "--port", port), f"port {port}", "taken")
+        refused(command(bare(DATA_DIR=str(tmp_path / "data")), "dev", "--port", port), f"port {port}", "taken")
 
 
 def test_a_data_folder_that_cannot_be_written(tmp_path):
