@@ -11,6 +11,7 @@ import pytest
 from app.credentials.factory import close_marketplace_connections
 from app.database import system_scope
 from app.main import create_app
+from app.redis import get_redis
 from app.sandbox.main import serve_in_thread
 from app.sandbox.tokens import issue_token
 from app.settings import Settings, get_settings
@@ -68,6 +69,25 @@ class Shop(msgspec.Struct, frozen=True):
         """Look into the database, where `$1` is the tenant."""
         async with system_scope() as connection:
             return [tuple(row) for row in await connection.fetch(statement, self.tenant_id)]
+
+
+async def everything_in_redis() -> bytes:
+    """Names and values, as they were written."""
+    redis, seen = get_redis(), b""
+    for name in await redis.keys("*"):
+        match await redis.type(name):
+            case b"string":
+                value = await redis.get(name)
+            case b"zset":
+                value = await redis.zrange(name, 0, -1)
+            case b"hash":
+                value = await redis.hgetall(name)
+            case b"stream":
+                value = await redis.xrange(name)
+            case other:
+                raise AssertionError(f"{name} is a {other}, which nobody looks into")
+        seen += name + (value if isinstance(value, bytes) else repr(value).encode())
+    return seen
 
 
 @pytest.fixture(scope="session")
