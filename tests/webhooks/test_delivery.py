@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from app.database import system_scope
+from app.database import system_scope, tenant_scope
+from app.events.outbox import record
+from app.events.types import WebhookTest
 from app.secret import Secret
 from app.settings import new_master_key
 from app.vault import Vault, get_vault
@@ -16,7 +18,7 @@ from app.webhooks import delivery as delivery_module
 from app.webhooks.delivery import MOST_IN_FLIGHT_PER_ENDPOINT, Claimed, Deliverer, claim, deliver
 from app.webhooks.dispatch import dispatch
 from app.webhooks.service import delete_webhook
-from tests.events.events import record_event, record_events, sync_failed
+from tests.events.events import record_event, record_events, sync_completed, sync_failed
 from tests.factories import create_tenant
 from tests.webhooks.bots import SCHEDULE_S, attempts, bot_of, deliver_due, deliveries, endpoint, has_been_failing, let_time_pass, until
 
@@ -59,25 +61,6 @@ async def test_each_attempt_has_the_same_bytes_and_id_and_a_time_and_signature_o
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
-async def test_retries_follow_the_schedule_and_end_with_it(tenant, bot, sender):
-    await record_event(tenant)
-    bot.answers(503)
-    waits = []
-
-    for _ in range(len(SCHEDULE_S) + 1):
-        await deliver_due(sender)
-        [delivery] = await deliveries(bot)
-        waits.append(delivery["wait_s"])
-        assert await deliver_due(sender) == []  # nothing is due before its time
-        await let_time_pass()
-
-    assert len(bot.messages) == len(SCHEDULE_S) + 1
-    for wait_s, own_s in zip(waits, SCHEDULE_S, strict=False):
-        assert own_s - 1 <= wait_s <= 1.2 * own_s
-    assert (delivery["status"], delivery["attempts"], delivery["next_attempt_at"]) == ("failed", 4, None)
-    assert [(attempt["number"], attempt["status_code"]) for attempt in await attempts(bot)] == [(n, 503) for n in (1, 2, 3, 4)]
-
-
 async def test_a_redirect_is_a_failure_and_is_not_followed(tenant, bot, sender):
     async with bot_of(await create_tenant()) as elsewhere:
         await record_event(tenant)
@@ -92,52 +75,47 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(tenant, bot, sender):
     assert (attempt["status_code"], attempt["error"]) == (302, "redirect")
 
 
-@pytest.mark.parametrize(
-    ("status", "retry_after", "least_s", "most_s"),
-    [(429, "8", 7, 8), (503, "8", 7, 8), (429, "3600", 9, 10), (429, "1", 4, 6), (503, "soon", 4, 6), (500, "3600", 4, 6)],
-)
-async def test_retry_after_is_honoured_up_to_twice_our_own_delay(tenant, bot, sender, status, retry_after, least_s, most_s):
+async def test_an_event_of_a_transaction_that_rolls_back_is_never_delivered(tenant, bot, sender):
+    with pytest.raises(ZeroDivisionError):
+        async with tenant_scope(tenant) as connection:
+            await record(connection, tenant, sync_completed(tenant, "never"))
+            raise ZeroDivisionError
     await record_event(tenant)
-    bot.answers(status, Retry_After=retry_after)
 
     await deliver_due(sender)
 
-    [delivery] = await deliveries(bot)
-    assert least_s <= delivery["wait_s"] <= most_s
+    [message] = bot.messages
+    assert message["data"]["message"] != "never"
+    assert message["sequence"] == 1
 
 
-async def test_gone_disables_the_endpoint_at_once(tenant, bot, sender):
+async def test_one_claim_takes_some_of_each_endpoint_however_long_one_queue_is(tenant, bot):
+    await record_events(tenant, 500)
+    neighbour = await create_tenant("Neighbour")
+    async with bot_of(neighbour) as quick:
+        await record_event(neighbour)
+        async with system_scope() as connection:
+            while await dispatch(connection):
+                pass
+
+            claimed, may_be_more = await claim(connection, 100, {})
+
+    endpoints = [delivery.endpoint_id for delivery in claimed]
+    assert endpoints.count(bot.endpoint_id) == MOST_IN_FLIGHT_PER_ENDPOINT
+    assert endpoints.count(quick.endpoint_id) == 1
+    assert not may_be_more
+
+
+async def test_each_type_has_a_lifetime_of_its_own(tenant, bot, sender):
     await record_event(tenant)
-    bot.answers(500)
+    await record_event(tenant, WebhookTest(tenant_id=tenant, message="too late"))
+    async with system_scope() as connection:
+        await connection.execute("UPDATE events SET occurred_at = now() - interval '6 minutes'")
+
     await deliver_due(sender)
-    await record_event(tenant)
-    bot.answers(410)
 
-    await deliver_due(sender)
-    await record_event(tenant)
-    await let_time_pass()
-    nothing_more = await deliver_due(sender)
-
-    disabled = await endpoint(bot)
-    assert disabled["enabled"] is False
-    assert "410" in disabled["disabled_reason"]
-    assert nothing_more == []
-    assert [delivery["status"] for delivery in await deliveries(bot)] == ["failed", "failed"]
-    assert len(bot.messages) == 2
-
-
-async def test_ten_answers_of_gone_at_once_disable_it_without_a_knot(tenant, bot, sender):
-    for _ in range(10):
-        await record_event(tenant)
-    bot.answers(410)
-
-    with capture_logs() as logs:
-        answers = await deliver_due(sender)
-
-    assert [answer.status_code for answer in answers] == [410] * 10
-    assert {delivery["status"] for delivery in await deliveries(bot)} == {"failed"}
-    assert len(await attempts(bot)) == 10
-    assert not [entry for entry in logs if entry["log_level"] == "error"]
+    assert [delivery["status"] for delivery in await deliveries(bot)] == ["delivered", "expired"]
+    assert [message["type"] for message in bot.messages] == ["sync.completed"]
 
 
 async def test_an_event_that_nobody_took_within_its_lifetime_expires_unsent(tenant, bot, sender):
@@ -150,69 +128,6 @@ async def test_an_event_that_nobody_took_within_its_lifetime_expires_unsent(tena
     [delivery] = await deliveries(bot)
     assert (delivery["status"], delivery["next_attempt_at"]) == ("expired", None)
     assert bot.receiver.requests == []
-
-
-async def test_a_barred_destination_fails_for_good_and_nothing_is_stored_of_it(tenant, bot, sender):
-    await record_event(tenant)
-    async with system_scope() as connection:
-        await connection.execute("UPDATE webhook_endpoints SET url = 'http://169.254.169.254/latest/meta-data'")
-
-    await deliver_due(sender)
-
-    [delivery] = await deliveries(bot)
-    [attempt] = await attempts(bot)
-    assert delivery["status"] == "failed"
-    assert (attempt["error"], attempt["status_code"], attempt["excerpt"]) == ("destination_barred", None, None)
-
-
-async def test_every_attempt_is_logged_with_what_the_receiver_said(tenant, bot, sender):
-    await record_event(tenant)
-    bot.answers(400, body="Я не понимаю".encode())
-
-    await deliver_due(sender)
-
-    [attempt] = await attempts(bot)
-    assert (attempt["number"], attempt["status_code"], attempt["error"]) == (1, 400, "unsuccessful_status")
-    assert attempt["excerpt"] == "Я не понимаю"
-    assert 0 <= attempt["duration_ms"] < 15_000
-
-
-@pytest.mark.parametrize(
-    ("failed", "since", "still_enabled"),
-    [(19, timedelta(days=5), False), (18, timedelta(days=6), True), (40, timedelta(days=4, hours=23), True)],
-)
-async def test_five_days_and_twenty_attempts_without_a_break_disable_the_endpoint(tenant, bot, sender, failed, since, still_enabled):
-    await record_event(tenant)
-    await has_been_failing(bot, failed, since)
-    bot.answers(500)
-
-    await deliver_due(sender)
-
-    after = await endpoint(bot)
-    assert after["failed_attempts"] == failed + 1
-    assert after["enabled"] is still_enabled
-    assert (after["disabled_reason"] is None) is still_enabled
-
-
-async def test_one_success_is_a_break(tenant, bot, sender):
-    await record_event(tenant)
-    await has_been_failing(bot, 30, timedelta(days=6))
-
-    await deliver_due(sender)
-
-    after = await endpoint(bot)
-    assert (after["enabled"], after["failed_attempts"], after["failing_since"]) == (True, 0, None)
-
-
-async def test_the_first_failure_begins_the_row(tenant, bot, sender):
-    await record_event(tenant)
-    bot.answers(500)
-
-    await deliver_due(sender)
-
-    after = await endpoint(bot)
-    assert after["failed_attempts"] == 1
-    assert after["failing_since"] is not None
 
 
 async def test_events_of_another_tenant_never_reach_an_endpoint(tenant, bot, sender):

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from app.database import system_scope
-from app.webhooks.dispatch import EVENTS_PER_BATCH, dispatch, ring_if_due
+from app.webhooks.delivery import CLAIM
+from app.webhooks.dispatch import DISPATCH, EVENTS_PER_BATCH, dispatch, ring_if_due
 from tests.events.events import record_event, record_events, sync_failed
 from tests.factories import create_tenant
 from tests.webhooks.bots import bot_of, deliver_due, deliveries, let_time_pass
@@ -98,17 +99,17 @@ async def test_the_sweep_rings_exactly_while_something_is_due(tenant, bot, sende
     assert (nothing, undispatched, waiting, due, delivered) == (False, True, False, True, False)
 
 
-async def test_dispatcher_and_claim_look_only_at_what_waits(tenant):
+@pytest.mark.parametrize(
+    ("query", "arguments", "indexes"),
+    [(DISPATCH, (200,), {"events_not_dispatched"}), (CLAIM, (100, [], []), {"webhook_deliveries_due", "webhook_deliveries_waiting"})],
+    ids=["dispatch", "claim"],
+)
+async def test_dispatcher_and_claim_look_only_at_what_waits(tenant, bot, query, arguments, indexes):
+    await record_events(tenant, 20)
+    await _dispatch()
+
     async with system_scope() as connection:
         await connection.execute("SET LOCAL enable_seqscan = off")
-        plans = [
-            await connection.fetch(f"EXPLAIN {query}")
-            for query in (
-                "SELECT id FROM events WHERE dispatched_at IS NULL ORDER BY id LIMIT 200 FOR NO KEY UPDATE SKIP LOCKED",
-                "SELECT endpoint_id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT 9",
-                "SELECT id FROM webhook_deliveries WHERE endpoint_id = (SELECT gen_random_uuid()) AND status = 'pending' AND next_attempt_at <= now() LIMIT 9",
-            )
-        ]
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", *arguments))
 
-    for plan, index in zip(plans, ("events_not_dispatched", "webhook_deliveries_due", "webhook_deliveries_waiting"), strict=True):
-        assert index in "\n".join(row[0] for row in plan)
+    assert [index for index in indexes if f" {index} " not in plan] == [], plan
