@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -29,9 +30,13 @@ def validate(value: object, type_: type[Wire], *, strict: bool = True) -> Wire:
         InvalidInput: names each wrong, missing and unknown field.
     """
     try:
-        return msgspec.convert(value, type_, strict=strict, dec_hook=from_wire)
+        made = msgspec.convert(value, type_, strict=strict, dec_hook=from_wire)
     except msgspec.ValidationError as error:
         faults = tuple(islice(_faults(value, type_, "", strict), _MAX_FAULTS)) or (_to_field_error(error, ""),)
+    else:
+        faults = tuple(_without_utc(made)) if isinstance(made, msgspec.Struct) else ()
+        if not faults:
+            return made
     raise invalid(faults)
 
 
@@ -40,6 +45,17 @@ def invalid(errors: tuple[FieldError, ...]) -> InvalidInput:
     first = errors[0]
     more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
     return InvalidInput(f"{first.field}: {first.message}{more}." if first.field else f"{first.message}{more}.", errors)
+
+
+def _without_utc(made: msgspec.Struct) -> Iterator[FieldError]:
+    """The moments that fall off the calendar's ends where their offset is taken off."""
+    for name, shown in zip(made.__struct_fields__, made.__struct_encode_fields__, strict=True):
+        moment = getattr(made, name)
+        if isinstance(moment, datetime):
+            try:
+                moment.astimezone(UTC)
+            except OverflowError:
+                yield FieldError(shown, "Expected a moment that has a date in UTC")
 
 
 def _faults(value: object, type_: Any, path: str, strict: bool) -> Iterator[FieldError]:
