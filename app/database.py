@@ -9,7 +9,7 @@ Inside a door use `SAVEPOINT` and not `connection.transaction()`: asyncpg doesn'
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
@@ -45,7 +45,6 @@ class Connection(Protocol):
     """
 
     async def execute(self, query: str, /, *arguments: object) -> str: ...
-    async def executemany(self, query: str, arguments: Sequence[Sequence[object]], /) -> None: ...
     async def fetch(self, query: str, /, *arguments: object) -> list[Any]: ...
     async def fetchrow(self, query: str, /, *arguments: object) -> Any: ...
     async def fetchval(self, query: str, /, *arguments: object) -> Any: ...

@@ -41,6 +41,11 @@ class StageReport(msgspec.Struct, omit_defaults=False):
     duration_s: float = 0.0
     error: ErrorOut | None = None
 
+    @property
+    def changes(self) -> int:
+        """How many items are not as they were."""
+        return self.created + self.updated + self.archived
+
 
 class Progress(msgspec.Struct, frozen=True):
     """Where a run is: items of the present stage, and of how many where that is known."""

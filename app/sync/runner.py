@@ -107,7 +107,6 @@ async def _carry_out(lease: Lease) -> None:
             # The lease runs out and another worker goes on at the checkpoint.
             log.warning("run.database_unavailable", detail=error.detail)
             return
-        await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
         await enqueue(DeliverEvents())
 
 
@@ -123,8 +122,6 @@ async def _run_stages(lease: Lease) -> None:
         for report in lease.stages:
             if report.status not in FINAL:
                 await _run_stage(lease, report, client)
-        # Before the event can go out: who acts on it must not read the list of before.
-        await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
         status = await finish(lease)
         log.info("run.finished", status=status)
     except RateLimited as error:
@@ -151,6 +148,8 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         report.waited_s = round(report.waited_s + client.traffic.waited_s - before[1], 3)
         report.duration_s = round(before[2] + time.monotonic() - began, 3)
 
+    # What a killed worker wrote counts too: it may not have come to what is done about it below.
+    changed = report.changes
     report.status, report.error = "running", None
     try:
         match report.name:
@@ -179,6 +178,9 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         report.status, report.error = "failed", ErrorOut("internal_error", "Something went wrong on our side; we have been told.")
     finally:
         account()
+        if changed or report.changes:
+            # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
+            await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
     async with lease.writing(report) as connection:
         await write_sync_log(connection, lease, report)
 

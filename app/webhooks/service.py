@@ -15,6 +15,7 @@ from app.events.outbox import record
 from app.events.types import CATALOGUE, WebhookTest
 from app.ids import new_id
 from app.settings import get_settings
+from app.tenants.service import lock_tenant
 from app.vault import get_vault
 from app.webhooks.delivery import SECRET_PURPOSE, claim_one, deliver
 from app.webhooks.destinations import DestinationPolicy, check_url
@@ -28,9 +29,6 @@ MOST_ENDPOINTS = 20
 TEST_MESSAGES = {"ru": "Проверка: события Stock Tracker доходят до бота.", "en": "A test: events of Stock Tracker reach the bot."}
 
 COLUMNS = "id, url, event_types, description, enabled, disabled_reason, created_at"
-
-# Of two requests at once the second counts what the first has made. Whoever needs more rows of a tenant locks this one first, as its erasure does.
-LOCK_TENANT = "SELECT FROM tenants WHERE id = $1 FOR NO KEY UPDATE"
 
 INSERT = f"""
     INSERT INTO webhook_endpoints
@@ -92,7 +90,8 @@ async def create_webhook(tenant_id: UUID, actor: str, data: WebhookIn) -> Webhoo
     secret = new_secret()
     sealed = get_vault().seal(secret, tenant_id=tenant_id, purpose=SECRET_PURPOSE)
     async with tenant_scope(tenant_id) as connection:
-        await connection.execute(LOCK_TENANT, tenant_id)
+        # Of two requests at once the second counts what the first has made.
+        await lock_tenant(connection, tenant_id)
         row = await connection.fetchrow(INSERT, new_id(), tenant_id, data.url, data.description, sorted(set(data.event_types)), sealed)
         if row is None:
             raise TooManyEndpoints(f"There are {MOST_ENDPOINTS} webhooks already; remove one first.")
@@ -150,7 +149,7 @@ async def test_webhook(tenant_id: UUID, webhook_id: UUID) -> WebhookTestOut:
         Conflict: it is disabled, or its secret can't be read.
     """
     async with tenant_scope(tenant_id) as connection:
-        await connection.execute(LOCK_TENANT, tenant_id)
+        await lock_tenant(connection, tenant_id)
         row = await connection.fetchrow(ENDPOINT_TO_TEST, webhook_id, tenant_id)
         if row is None:
             raise _no_webhook(webhook_id)
