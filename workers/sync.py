@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import msgspec
 
 from app.jobs import broker
 from app.runs.jobs import WakeWorker
+from app.runs.schemas import RunOut
 from app.runs.service import get_run, request_run
 from app.runs.tables import RunStatus, Trigger
 from app.sync.runner import Runner
@@ -37,8 +39,17 @@ async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
     """
     tenant = UUID(tenant_id)
     run, _ = await request_run(tenant, None, Trigger.API)
-    # Where another worker has it, its row tells how it ends.
-    await runner.carry_out_run(run.id)
-    while (run := await get_run(tenant, run.id)).status is RunStatus.RUNNING and not runner.stopping:  # noqa: ASYNC110 - it may end in another process
+    while not runner.stopping:
+        # False where another worker has it, or is just taking it: its row tells how it goes on.
+        await runner.carry_out_run(run.id)
+        run = await get_run(tenant, run.id)
+        if not _goes_on(run):
+            break
         await asyncio.sleep(LOOK_AGAIN_S)
     return msgspec.to_builtins(run)
+
+
+def _goes_on(run: RunOut) -> bool:
+    """It is being carried out, or due. One that the marketplace asked to wait is neither."""
+    due = run.not_before is None or run.not_before <= datetime.now(UTC)
+    return run.status is RunStatus.RUNNING or (run.status is RunStatus.QUEUED and due)

@@ -102,8 +102,6 @@ def _without_signature(algorithm: str) -> str:
         pytest.param(_sign(_claims(aud="another-api")), id="for another audience"),
         pytest.param(_sign(_claims(aud=[AUDIENCE, "another-api"])), id="for another audience too"),
         pytest.param(_sign(_claims(iss="somebody")), id="of another issuer"),
-        pytest.param(_sign(_claims(iat=int(time.time()) + 60)), id="issued in the future"),
-        pytest.param(_sign(_claims(nbf=int(time.time()) + 60)), id="not valid yet"),
         pytest.param(_sign(_claims(sub="1")), id="the user is no id"),
         pytest.param(_sign(_claims(tid="*")), id="the tenant is no id"),
         pytest.param(_sign(_claims(role="admin")), id="the role is unknown"),
@@ -113,6 +111,15 @@ def _without_signature(algorithm: str) -> str:
     ],
 )
 def test_no_other_token_is_believed(token: str) -> None:
+    with pytest.raises(Unauthenticated, match="not valid"):
+        read_access_token(token, [NEW, OLD])
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_of_the_future_is_not_believed(claim: str) -> None:
+    # Made now: parameters are made when the tests are collected, minutes before.
+    token = _sign(_claims(**{claim: int(time.time()) + 60}))
+
     with pytest.raises(Unauthenticated, match="not valid"):
         read_access_token(token, [NEW, OLD])
 
