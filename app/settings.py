@@ -43,12 +43,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wb_prices_api_url: str
     wb_common_api_url: str
     wb_client_secret: Secret | None
+    ozon_api_url: str
+    marketplace_limits_enabled: bool
     sync_default_interval_minutes: int
     webhook_allowed_networks: tuple[Network, ...]
     webhook_retry_schedule_s: tuple[int, ...]
     cache_enabled: bool
     log_level: str
     log_format: Literal["console", "json"]
+
+    @property
+    def has_official_hosts(self) -> bool:
+        """Whether a call could reach a real marketplace."""
+        urls = (self.wb_content_api_url, self.wb_marketplace_api_url, self.wb_statistics_api_url, self.wb_analytics_api_url)
+        urls += (self.wb_prices_api_url, self.wb_common_api_url, self.ozon_api_url)
+        return any((urlsplit(url).hostname or "").endswith((".wildberries.ru", ".ozon.ru")) for url in urls)
 
     @property
     def production(self) -> bool:
@@ -95,6 +104,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         wb_prices_api_url=read.web_address("WB_PRICES_API_URL", "https://discounts-prices-api.wildberries.ru"),
         wb_common_api_url=read.web_address("WB_COMMON_API_URL", "https://common-api.wildberries.ru"),
         wb_client_secret=Secret(value) if (value := read.text("WB_CLIENT_SECRET", "")) else None,
+        ozon_api_url=read.web_address("OZON_API_URL", "https://api-seller.ozon.ru"),
+        marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
         webhook_allowed_networks=read.each("WEBHOOK_ALLOWED_NETWORKS", "", ipaddress.ip_network, "172.16.0.0/12,fd00::/8"),
         webhook_retry_schedule_s=read.each(
@@ -104,6 +115,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         log_level=read.choice("LOG_LEVEL", ("debug", "info", "warning", "error"), "info"),
         log_format=cast('Literal["console", "json"]', read.choice("LOG_FORMAT", ("console", "json"), "json" if production else "console")),
     )
+    if settings.production and not settings.marketplace_limits_enabled and settings.has_official_hosts:
+        read.faults.append("MARKETPLACE_LIMITS_ENABLED is false; that is for measuring, and refused with the marketplaces' own hosts.")
     if read.faults:
         raise StartRefused(" ".join(read.faults))
     return settings

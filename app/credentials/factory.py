@@ -8,7 +8,8 @@ from app.credentials.store import get_wildberries_credentials
 from app.database import tenant_scope
 from app.errors import CredentialsMissing, NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
-from app.marketplaces.transport import Transport, make_http_client
+from app.marketplaces.exchange import make_http_client
+from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.secret import Secret
 from app.settings import get_settings

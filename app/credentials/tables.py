@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from piccolo.columns import UUID, Array, Boolean, ForeignKey, Timestamptz, Varchar
+from piccolo.columns import UUID, Array, Boolean, ForeignKey, SmallInt, Timestamptz, Varchar
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
@@ -31,7 +31,9 @@ class Credential(Table, tablename="credentials"):
     scopes = Array(base_column=Varchar(length=20), default=list, help_text="Stages that the key allows.")
     missing_scopes = Array(base_column=Varchar(length=20), default=list)
     read_only = Boolean(default=None, null=True)
+    shared = Boolean(default=False, help_text="Another tenant has a key of the same account.")
     expires_at = Timestamptz(default=None, null=True)
+    warned_days = SmallInt(default=None, null=True, help_text="The last warning about the expiry that was sent: 30, 7 or 1 days before it.")
     verified_at = Timestamptz(default=None, null=True, help_text="When the marketplace last answered for it; null: never.")
     updated_at = Timestamptz(default=None, help_text="When the key was stored.")
 

@@ -1,7 +1,8 @@
 """What every marketplace gives, in our words. A client translates its marketplace's language into these."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -43,7 +44,8 @@ class Size(msgspec.Struct, frozen=True, gc=False):
 
 
 class FetchedProduct(msgspec.Struct, frozen=True, gc=False):
-    """A product as the marketplace describes it. `external_id` is the marketplace's id, unique in the seller's account."""
+    """A product as the marketplace describes it. `external_id` is the marketplace's id, unique in the seller's account. `archived`: the
+    seller put it away at the marketplace, which still tells of it."""
 
     external_id: str
     article: str
@@ -52,6 +54,30 @@ class FetchedProduct(msgspec.Struct, frozen=True, gc=False):
     category: str
     image_url: str | None
     sizes: tuple[Size, ...]
+    archived: bool = False
+
+
+class FetchedPrice(msgspec.Struct, frozen=True, gc=False):
+    """What a product costs: `price` before the seller's discount and `discounted_price` after it, in `currency` (ISO 4217). Where sizes differ, the
+    cheapest."""
+
+    product_external_id: str
+    price: Decimal | None
+    discounted_price: Decimal | None
+    currency: str
+
+
+class KnownSize(msgspec.Struct, frozen=True, gc=False):
+    """A size that an earlier sync stored. Some reports can be asked for, or understood, only with these."""
+
+    product_external_id: str
+    size_id: str
+    name: str
+    barcodes: tuple[str, ...]
+
+
+KnownSizes = Callable[[], AsyncIterator[list[KnownSize]]]
+"""Walks over all sizes of the account's products that are not archived, some hundreds of products at a time; all sizes of a product come together."""
 
 
 class FetchedStock(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +92,46 @@ class FetchedStock(msgspec.Struct, frozen=True, gc=False):
     in_way_from_client: int
 
 
+class OrderStatus(StrEnum):
+    """How far an order is, in words that fit both marketplaces. Only the marketplaces' own words, kept beside it, say more."""
+
+    CREATED = "created"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+
+
+class FetchedOrderLine(msgspec.Struct, frozen=True, gc=False):
+    """Units of one product in an order. `price` is for one unit, after the seller's discount. At least one of the product's ids is known; `article` is the
+    seller's own code, by which a product is found where the marketplace does not name it by its id."""
+
+    product_external_id: str | None
+    size_id: str | None
+    article: str
+    quantity: int
+    price: Decimal | None
+
+
+class FetchedOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order as the marketplace counts it: one unit at Wildberries (`srid`), a posting at Ozon. `number` is shared by what a buyer ordered at once, if that is known.
+
+    `changed_at` is when the marketplace last changed it, if it says so. `destination` is the city or region.
+    """
+
+    external_id: str
+    number: str
+    status: OrderStatus
+    marketplace_status: str
+    fulfilment: Fulfilment
+    ordered_at: datetime
+    changed_at: datetime | None
+    warehouse: str
+    destination: str
+    currency: str
+    lines: tuple[FetchedOrderLine, ...]
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """An item that could not be understood. `reason` says which field and why, without the marketplace's data."""
 
@@ -74,11 +140,17 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True):
-    """One answer. `cursor` is what to pass as `after` to go on behind this page; it is opaque to everybody but the client."""
+    """One answer. `cursor` is what to pass as `after` to go on behind this page; it is opaque to everybody but the client.
+
+    `gone` are ids of items that the marketplace says are no longer there, such as cards in the trash. `total` is how many items all pages have
+    together, where that is known.
+    """
 
     items: list[Item]
     cursor: bytes
     rejected: tuple[Rejected, ...] = ()
+    gone: tuple[str, ...] = ()
+    total: int | None = None
 
 
 class Traffic(msgspec.Struct):
@@ -128,12 +200,31 @@ class MarketplaceClient(Protocol):
         """
         ...
 
-    def product_pages(self, after: bytes = b"") -> AsyncIterator[Page[FetchedProduct]]:
-        """Yield products in the order in which they changed, from the cursor of the last page that was stored (empty: from the start)."""
+    @property
+    def products_are_incremental(self) -> bool:
+        """Whether the cursor of the last page may be kept, to be told next time of nothing but what changed since. Else each walk is over everything,
+        and a cursor only serves to go on with the same walk."""
         ...
 
-    def stock_pages(self, fulfilment: Fulfilment) -> AsyncIterator[Page[FetchedStock]]:
-        """Yield the present stock of all products for one kind of warehouse. The pages together are the whole; there are no deltas."""
+    def product_pages(self, after: bytes = b"") -> AsyncIterator[Page[FetchedProduct]]:
+        """Yield products, and in `gone` those that the seller removed, from behind the cursor of the last page that was stored (empty: from the start)."""
+        ...
+
+    def price_pages(self, after: bytes = b"") -> AsyncIterator[Page[FetchedPrice]]:
+        """Yield the present prices of all products. A cursor only serves to go on with the same walk."""
+        ...
+
+    def stock_pages(self, fulfilment: Fulfilment, known_sizes: KnownSizes, after: bytes = b"") -> AsyncIterator[Page[FetchedStock]]:
+        """Yield the present stock of all products for one kind of warehouse. The pages together are the whole; there are no deltas.
+
+        A page with a cursor has no items: the marketplace is making a report, which the cursor names. The caller keeps it and passes it as `after` when
+        it asks again, after `ReportNotReady` for example.
+        """
+        ...
+
+    def order_pages(self, after: bytes = b"") -> AsyncIterator[Page[FetchedOrder]]:
+        """Yield orders that are new or changed since the cursor of the last page that was stored (empty: as far back as the marketplace tells, at most some
+        60 days). Windows overlap, so an order may come again, unchanged."""
         ...
 
     async def fetch_products(self) -> list[FetchedProduct]:

@@ -4,11 +4,13 @@
     ├── CredentialsRejected    the key is wrong, expired or revoked: stop, tell the seller, never retry
     ├── ScopeMissing           the key is fine and lacks this category: skip the stage, say which box to tick
     ├── RateLimited            too soon: `retry_after` may be hours, so put the run back rather than sleep
+    │   ├── ReportNotReady     the marketplace is still making a report that we asked for
+    │   └── CircuitOpen        it fails for everybody at present, so nobody asks it for a while
     ├── MethodGone             the method was removed or switched off: an operator must know, the other stages go on
     ├── MarketplaceDown        5xx, resets, time-outs after all attempts: try the whole run later
     └── UnexpectedResponse     the answer has not the documented shape: keep what is there, fail the stage
 
-`detail` is our own sentence. Of the marketplace's words at most `EXCERPT_LENGTH` characters are kept, in `excerpt`, for the log.
+`detail` is our own sentence in English, `detail_ru` the same for a seller who reads Russian. Of the marketplace's words at most `EXCERPT_LENGTH` characters are kept, in `excerpt`, for the log.
 """
 
 from datetime import timedelta
@@ -25,8 +27,9 @@ class MarketplaceError(StockTrackerError):
     code = "marketplace_error"
     title = "Marketplace error"
 
-    def __init__(self, detail: str, *, excerpt: str = "") -> None:
+    def __init__(self, detail: str, *, detail_ru: str = "", excerpt: str = "") -> None:
         super().__init__(detail)
+        self.detail_ru = detail_ru
         self.excerpt = excerpt[:EXCERPT_LENGTH]
 
 
@@ -39,13 +42,13 @@ class CredentialsRejected(MarketplaceError):
 
 
 class ScopeMissing(MarketplaceError):
-    """The key is accepted and not allowed to do this. `scope` is the category that the seller has to tick."""
+    """The key is accepted and not allowed to do this. `scope` is the category or role that the seller has to tick, in the marketplace's words."""
 
     code = "scope_missing"
     title = "The key lacks a category"
 
-    def __init__(self, detail: str, *, scope: str, excerpt: str = "") -> None:
-        super().__init__(detail, excerpt=excerpt)
+    def __init__(self, detail: str, *, scope: str, detail_ru: str = "", excerpt: str = "") -> None:
+        super().__init__(detail, detail_ru=detail_ru, excerpt=excerpt)
         self.scope = scope
 
 
@@ -58,6 +61,20 @@ class RateLimited(MarketplaceError):
     def __init__(self, retry_after: timedelta, *, excerpt: str = "") -> None:
         super().__init__(f"The marketplace asked us to wait {retry_after.total_seconds():.0f} s.", excerpt=excerpt)
         self.retry_after = retry_after
+
+
+class ReportNotReady(RateLimited):
+    """The marketplace is still making the report that we asked for; look again in `retry_after`."""
+
+    code = "marketplace_report_not_ready"
+    title = "The marketplace is making a report"
+
+
+class CircuitOpen(RateLimited):
+    """The marketplace fails for everybody at present, so it is left alone for a while: our own decision, no call was made."""
+
+    code = "marketplace_circuit_open"
+    title = "The marketplace is left alone for a while"
 
 
 class MethodGone(MarketplaceError):

@@ -96,6 +96,7 @@ class Checkpoint(Table, tablename="checkpoints"):
     tenant = ForeignKey(Tenant, null=False, default=None, db_column_name="tenant_id")
     marketplace = Varchar(length=20, default=None, choices=Marketplace)
     stage = Varchar(length=20, default=None, choices=Stage)
+    run = UUID(default=None, null=True, db_column_name="run_id", help_text="Which run wrote it: some cursors serve only within a run.")
     cursor = Bytea(default=None, help_text="The marketplace's own cursor; empty: from the start.")
     full_pass_run = UUID(default=None, null=True, help_text="The run whose full pass is under way.")
     full_pass_at = Timestamptz(default=None, null=True, help_text="When a full pass was last completed.")

@@ -28,7 +28,8 @@ from wildberries_sdk.items.models.post_v2_get_cards_list200_response_cursor impo
 from wildberries_sdk.items.models.post_v2_get_cards_list_request_settings_cursor import PostV2GetCardsListRequestSettingsCursor
 
 from app.marketplaces.contract import Fulfilment, MarketplaceClient
-from app.marketplaces.transport import Transport, make_http_client
+from app.marketplaces.exchange import make_http_client
+from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.marketplaces.wildberries.methods import CARDS_LIST, PING, SELLER_WAREHOUSES, WB_WAREHOUSES, Method
 from app.marketplaces.wildberries.wire import Card, CardPhoto, CardsAnswerCursor, CardsCursor, CardSize, StockQuestion, StockRow

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from app.marketplaces.errors import MarketplaceError
-from app.marketplaces.transport import Backoff, Transport, make_http_client
+from app.marketplaces.exchange import make_http_client
+from app.marketplaces.transport import Backoff, Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.sandbox.clock import Clock
 from app.sandbox.main import create_sandbox, serve_in_thread

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.marketplaces.transport import make_http_client
+from app.marketplaces.exchange import make_http_client
 from tests.marketplaces.scripted_server import ScriptedServer, scripted_server
 
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from app.marketplaces.errors import EXCERPT_LENGTH, MarketplaceDown, RateLimited, UnexpectedResponse
-from app.marketplaces.transport import REFUSAL_BYTES, Answer, Backoff, Call, Limits, Transport, make_http_client
+from app.marketplaces.exchange import REFUSAL_BYTES, Answer, Call, make_http_client
+from app.marketplaces.transport import Backoff, Limits, Transport
 from app.secret import Secret
 from tests.marketplaces.scripted_server import HANG_UP, Reply, ScriptedServer
 

@@ -8,7 +8,8 @@ import pytest
 
 from app.marketplaces.contract import Fulfilment
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, RateLimited, ScopeMissing, UnexpectedResponse
-from app.marketplaces.transport import Backoff, Transport, make_http_client
+from app.marketplaces.exchange import make_http_client
+from app.marketplaces.transport import Backoff, Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.sandbox.tokens import Category, issue_token
 from app.sandbox.wildberries.gateway import HOSTS

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.marketplaces.contract import FetchedProduct, FetchedStock, Fulfilment, KeyFacts, Marketplace, Page, Traffic
+from app.marketplaces.contract import FetchedProduct, FetchedStock, Fulfilment, KeyFacts, KnownSizes, Marketplace, Page, Traffic
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, ScopeMissing, UnexpectedResponse
-from app.marketplaces.transport import Answer, Call, Transport
+from app.marketplaces.exchange import Answer, Call
+from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.methods import CARDS_LIST, PING, SELLER_WAREHOUSES, WB_WAREHOUSES, Method
 from app.marketplaces.wildberries.refusals import refusal
 from app.marketplaces.wildberries.token import Category, TokenType, read_token
@@ -169,7 +170,9 @@ class WildberriesClient:
             if is_last:
                 return
 
-    async def stock_pages(self, fulfilment: Fulfilment) -> AsyncIterator[Page[FetchedStock]]:
+    async def stock_pages(
+        self, fulfilment: Fulfilment, known_sizes: KnownSizes | None = None, after: bytes = b""
+    ) -> AsyncIterator[Page[FetchedStock]]:
         """Yield what lies in Wildberries' warehouses, or in the seller's own, as of at most 30 minutes ago. No stock is one empty page.
 
         Raises:

@@ -5,7 +5,7 @@ Source: the official descriptions (dev.wildberries.ru, sections "Products" and "
 
 import msgspec
 
-from app.marketplaces.transport import MIB
+from app.marketplaces.exchange import MIB
 from app.marketplaces.wildberries.token import Category
 
 

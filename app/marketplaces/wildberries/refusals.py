@@ -17,7 +17,7 @@ from app.marketplaces.errors import (
     ScopeMissing,
     UnexpectedResponse,
 )
-from app.marketplaces.transport import Answer
+from app.marketplaces.exchange import Answer
 from app.marketplaces.wildberries.methods import Method
 
 # Where a refusal doesn't say how long, or says nonsense.

@@ -13,7 +13,7 @@ from app.marketplaces.errors import (
     ScopeMissing,
     UnexpectedResponse,
 )
-from app.marketplaces.transport import Answer
+from app.marketplaces.exchange import Answer
 from app.marketplaces.wildberries.methods import CARDS_LIST, SELLER_WAREHOUSES, WB_WAREHOUSES
 from app.marketplaces.wildberries.refusals import BLOCKED_FOR, LONGEST_WAIT, USUAL_WAIT, refusal
 
