@@ -151,11 +151,11 @@ async def reject_credentials(connection: Connection, tenant_id: UUID, marketplac
     await record(connection, tenant_id, event)
 
 
-async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
-    """A sync went through with a key that nobody could check before: it is valid. In the caller's transaction."""
+async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, read_at: datetime) -> None:
+    """A sync went through with the key that was stored at `read_at`, which nobody could check before: it is valid. In the caller's transaction."""
     await connection.execute(
-        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status = $4",
-        tenant_id, marketplace, CredentialStatus.VALID, CredentialStatus.UNVERIFIED,
+        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status = $4 AND updated_at <= $5",
+        tenant_id, marketplace, CredentialStatus.VALID, CredentialStatus.UNVERIFIED, read_at,
     )  # fmt: skip
 
 
