@@ -4,7 +4,7 @@ from uuid import UUID
 
 from app.database import Connection, system_scope
 from app.ids import new_id
-from app.runs.service import PRIORITY, STAGES
+from app.runs.service import PRIORITY, SEALED_KEY, STAGES
 from app.runs.tables import Trigger
 
 BATCH = 500
@@ -17,6 +17,14 @@ NEXT_TURN = """
         * sync_interval_minutes * 60 + mod(abs(hashtext(id::text)::bigint), sync_interval_minutes * 60))
 """
 
+# A key that the marketplace rejected, or that ran out, is not hammered on. Whose key it is shows by its column, what is known of it by its row in
+# `credentials`; of a key without one nothing is known against it.
+USABLE_KEY = {
+    marketplace: f"({column} IS NOT NULL AND NOT EXISTS (SELECT FROM credentials "
+    f"WHERE credentials.tenant_id = tenants.id AND provider = '{marketplace.value}' AND status = 'invalid'))"
+    for marketplace, column in SEALED_KEY.items()
+}
+
 DUE = f"""
     WITH due AS (
         SELECT id FROM tenants
@@ -25,10 +33,12 @@ DUE = f"""
            FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE tenants SET next_sync_at = {NEXT_TURN}
       FROM due WHERE tenants.id = due.id
- RETURNING tenants.id, wb_credentials_encrypted IS NOT NULL AS wildberries, ozon_credentials_encrypted IS NOT NULL AS ozon
+ RETURNING tenants.id, {", ".join(f"{usable} AS {marketplace.value}" for marketplace, usable in USABLE_KEY.items())}
 """.replace("hashtext(id::text)", "hashtext(tenants.id::text)")
 
-PLAN = f"UPDATE tenants SET next_sync_at = {NEXT_TURN} WHERE id = $1"
+PLAN = f"UPDATE tenants SET next_sync_at = {NEXT_TURN} WHERE id = $1 AND next_sync_at IS NULL"
+
+PAUSE = f"UPDATE tenants SET next_sync_at = NULL WHERE id = $1 AND NOT ({' OR '.join(USABLE_KEY.values())})"
 
 QUEUE = """
     INSERT INTO sync_runs
@@ -41,7 +51,7 @@ QUEUE = """
 
 
 async def queue_due_tenants() -> int:
-    """Queue a run for each account of the tenants whose time has come, at most `BATCH` of them. Gives how many tenants were due."""
+    """Queue a run for each account with a usable key of the tenants whose time has come, at most `BATCH` of them. Gives how many tenants were due."""
     async with system_scope() as connection:
         rows = await connection.fetch(DUE, BATCH)
         for marketplace, stages in STAGES.items():
@@ -54,10 +64,11 @@ async def queue_due_tenants() -> int:
 
 
 async def plan_next_sync(connection: Connection, tenant_id: UUID) -> None:
-    """Give the tenant its next turn, in the caller's transaction: after a first key, or a new interval."""
+    """Put the tenant on the schedule, in the caller's transaction, where it has a usable key again. One that is on it keeps its turn: it is for all of its
+    accounts."""
     await connection.execute(PLAN, tenant_id)
 
 
 async def pause_schedule(connection: Connection, tenant_id: UUID) -> None:
-    """No more turns until a key is accepted again: a dead key is not hammered on."""
-    await connection.execute("UPDATE tenants SET next_sync_at = NULL WHERE id = $1", tenant_id)
+    """No more turns, if no usable key is left; call it in the transaction that took one away. While another account has one, the tenant keeps its turns."""
+    await connection.execute(PAUSE, tenant_id)

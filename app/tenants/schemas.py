@@ -38,7 +38,7 @@ def _time_zones() -> set[str]:
 class TenantOut(Out, frozen=True, kw_only=True):
     """A seller's company and its settings.
 
-    `next_sync_at` is null while the schedule is off: before the first valid key, after a rejected one, or with `sync_enabled` false.
+    `next_sync_at` is null while the schedule is off: with `sync_enabled` false, or without a key that a marketplace accepts.
     `digest_hour` is in the tenant's time zone; null means no digest.
     """
 

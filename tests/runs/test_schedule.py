@@ -4,7 +4,10 @@ from datetime import timedelta
 import pytest
 
 from app.database import system_scope, tenant_scope
-from app.runs.schedule import plan_next_sync, queue_due_tenants
+from app.ids import new_id
+from app.marketplaces.contract import Marketplace
+from app.runs.schedule import pause_schedule, plan_next_sync, queue_due_tenants
+from app.runs.service import SEALED_KEY
 from app.runs.sweep import ring_for_waiting
 from app.runs.tables import Trigger
 from tests.factories import create_run, create_tenant, create_tenant_with_key
@@ -102,3 +105,66 @@ async def test_a_run_that_nobody_was_woken_for_is_rung_for_again(clean_database)
     first, second = await ring_for_waiting(), await ring_for_waiting()
 
     assert (first, second) == (1, 0)
+
+
+async def give_key(tenant, marketplace: Marketplace, status: str) -> None:
+    """A key in the tenant's row, and what is known of it."""
+    async with tenant_scope(tenant) as connection:
+        await connection.execute(f"UPDATE tenants SET {SEALED_KEY[marketplace]} = 'sealed'")
+        await connection.execute(
+            "INSERT INTO credentials (id, tenant_id, provider, status, masked, scopes, missing_scopes, shared, updated_at) "
+            "VALUES ($1, $2, $3, $4, '***', '{}', '{}', false, now())",
+            new_id(), tenant, marketplace, status,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["valid", "expiring", "unverified"])
+async def test_a_key_that_may_work_is_synced(clean_database, status):
+    tenant = await create_tenant()
+    await give_key(tenant, Marketplace.WILDBERRIES, status)
+    await make_due(tenant)
+
+    await queue_due_tenants()
+
+    assert [run["marketplace"] for run in await runs()] == ["wildberries"]
+
+
+async def test_a_rejected_key_is_left_alone_and_does_not_stop_the_other_account(clean_database):
+    tenant = await create_tenant()
+    await give_key(tenant, Marketplace.WILDBERRIES, "valid")
+    await give_key(tenant, Marketplace.OZON, "invalid")
+    await make_due(tenant)
+
+    async with tenant_scope(tenant) as connection:
+        await pause_schedule(connection, tenant)
+        still_due = await connection.fetchval("SELECT next_sync_at < now() FROM tenants")
+    await queue_due_tenants()
+
+    assert still_due
+    assert [run["marketplace"] for run in await runs()] == ["wildberries"]
+
+
+async def test_the_schedule_pauses_with_the_last_usable_key_and_goes_on_with_the_next(clean_database):
+    tenant = await create_tenant()
+    await give_key(tenant, Marketplace.WILDBERRIES, "invalid")
+    await give_key(tenant, Marketplace.OZON, "invalid")
+    await make_due(tenant)
+
+    async with tenant_scope(tenant) as connection:
+        await pause_schedule(connection, tenant)
+        paused = await connection.fetchval("SELECT next_sync_at IS NULL FROM tenants")
+        await connection.execute("UPDATE credentials SET status = 'valid' WHERE provider = 'ozon'")
+        await plan_next_sync(connection, tenant)
+        planned = await connection.fetchval("SELECT next_sync_at > now() FROM tenants")
+
+    assert (paused, planned) == (True, True)
+
+
+async def test_another_key_takes_no_turn_away(clean_database):
+    tenant = await create_tenant_with_key()
+    await make_due(tenant)
+
+    async with tenant_scope(tenant) as connection:
+        await plan_next_sync(connection, tenant)
+
+    assert await queue_due_tenants() == 1
