@@ -28,7 +28,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.sandbox.faults import Fault
 from app.sandbox.messages import Answer, Request
-from app.sandbox.shop import MAX_PRODUCTS, WB_WAREHOUSE_ID, NoSuchItem
+from app.sandbox.orders import WB_WAREHOUSE_ID, NoSuchItem
+from app.sandbox.shop import MAX_PRODUCTS
 from app.sandbox.state import Behaviour, State
 from app.sandbox.tokens import Category, TokenType, issue_token
 from app.sandbox.wildberries.gateway import HOSTS
@@ -133,7 +134,7 @@ class Control:
                 title = _decode(request, ProductPatch).title
                 return shop.touch(int(nm_id), now) if title is UNSET else shop.rename(int(nm_id), title, now)
             case ("DELETE", "products", nm_id):
-                return shop.trash(int(nm_id))
+                return shop.trash(int(nm_id), now)
             case ("PUT", "stocks"):
                 stock = _decode(request, StockIn)
                 return shop.set_quantity(stock.chrt_id, stock.quantity, stock.warehouse_id)

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from app.sandbox.shop import MAX_PRODUCTS, STOCK_STEP, NoSuchItem, Product, Shop
+from app.sandbox.goods import Product
+from app.sandbox.orders import NoSuchItem
+from app.sandbox.shop import MAX_PRODUCTS, STOCK_STEP, Shop
 
 OPENED_AT = datetime(2026, 11, 22, 11, 0, tzinfo=UTC)
 SELLER = UUID("7f6c2a10-5f0f-4a67-9b0e-3a2f6d1c9e55")
@@ -147,7 +149,7 @@ def test_every_change_makes_another_version() -> None:
         lambda: shop.add(1, OPENED_AT),
         lambda: shop.rename(product.nm_id, "Кружка", OPENED_AT),
         lambda: shop.set_quantity(product.sizes[0].chrt_id, 3),
-        lambda: shop.trash(product.nm_id),
+        lambda: shop.trash(product.nm_id, OPENED_AT),
     ):
         change()
         versions.append(shop.version)
@@ -159,11 +161,11 @@ def test_every_change_makes_another_version() -> None:
 def test_what_a_shop_does_not_have_is_named_in_the_error() -> None:
     shop = open_shop(20)
     product = all_products(shop)[0]
-    shop.trash(product.nm_id)
+    shop.trash(product.nm_id, OPENED_AT)
 
     for wrong in (
         lambda: shop.touch(product.nm_id, OPENED_AT),
-        lambda: shop.trash(product.nm_id),
+        lambda: shop.trash(product.nm_id, OPENED_AT),
         lambda: shop.product(1),
         lambda: shop.rename(product.nm_id + 1, "Кружка", OPENED_AT),
         lambda: shop.set_quantity(product.sizes[0].chrt_id, 1),

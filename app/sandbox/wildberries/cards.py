@@ -11,8 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from app.sandbox.goods import Product
 from app.sandbox.messages import Answer
-from app.sandbox.shop import Product, Shop
+from app.sandbox.shop import Shop
 from app.sandbox.wildberries.problems import content_rejected, content_undecodable
 
 DEFAULT_LIMIT = 10
