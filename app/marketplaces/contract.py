@@ -34,7 +34,8 @@ class CredentialStatus(StrEnum):
     EXPIRING = "expiring"
 
 
-# gc=False: these can't be part of a cycle, and a sync makes so many that looking for one costs time.
+# gc=False: these can't be part of a cycle, and a sync makes so many that looking for one costs time. array_like: they are packed for digests, by the
+# hundred thousand, and names would be most of what is packed.
 class Size(msgspec.Struct, frozen=True, gc=False):
     """A variant of a product that is counted by itself. `id` is the marketplace's; `name` is empty where there is but one size."""
 
@@ -43,7 +44,7 @@ class Size(msgspec.Struct, frozen=True, gc=False):
     barcodes: tuple[str, ...]
 
 
-class FetchedProduct(msgspec.Struct, frozen=True, gc=False):
+class FetchedProduct(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A product as the marketplace describes it. `external_id` is the marketplace's id, unique in the seller's account. `archived`: the
     seller put it away at the marketplace, which still tells of it."""
 
@@ -80,7 +81,7 @@ KnownSizes = Callable[[], AsyncIterator[list[KnownSize]]]
 """Walks over all sizes of the account's products that are not archived, some hundreds of products at a time; all sizes of a product come together."""
 
 
-class FetchedStock(msgspec.Struct, frozen=True, gc=False):
+class FetchedStock(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Units of one size in one warehouse. `quantity` is what a buyer could order now; the other two are under way."""
 
     product_external_id: str
@@ -102,7 +103,7 @@ class OrderStatus(StrEnum):
     RETURNED = "returned"
 
 
-class FetchedOrderLine(msgspec.Struct, frozen=True, gc=False):
+class FetchedOrderLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Units of one product in an order. `price` is for one unit, after the seller's discount. At least one of the product's ids is known; `article` is the
     seller's own code, by which a product is found where the marketplace does not name it by its id."""
 
@@ -113,7 +114,7 @@ class FetchedOrderLine(msgspec.Struct, frozen=True, gc=False):
     price: Decimal | None
 
 
-class FetchedOrder(msgspec.Struct, frozen=True, gc=False):
+class FetchedOrder(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An order as the marketplace counts it: one unit at Wildberries (`srid`), a posting at Ozon. `number` is shared by what a buyer ordered at once, if that is known.
 
     `changed_at` is when the marketplace last changed it, if it says so. `destination` is the city or region.

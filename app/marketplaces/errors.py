@@ -32,6 +32,10 @@ class MarketplaceError(StockTrackerError):
         self.detail_ru = detail_ru
         self.excerpt = excerpt[:EXCERPT_LENGTH]
 
+    def told(self, language: str) -> str:
+        """The sentence in the seller's language (ru or en), as far as there is one."""
+        return self.detail_ru if language == "ru" and self.detail_ru else self.detail
+
 
 class CredentialsRejected(MarketplaceError):
     """The marketplace doesn't accept the key, or it can't be one."""

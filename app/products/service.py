@@ -24,6 +24,14 @@ FULL_PASS_EVERY_S = 24 * 3600.0
 # Marketplaces have bad days: an answer that lacks this much of a catalogue is not believed.
 MOST_MISSING = 20
 MOST_MISSING_SHARE = 0.2
+TOO_MANY_MISSING = {
+    "ru": "Маркетплейс не показал {} из {} товаров. Похоже на его ошибку, поэтому в архив ничего не отправлено.",
+    "en": "The marketplace left out {} of {} products, which looks like its mistake; none was archived.",
+}
+UNREADABLE = {
+    "ru": "Не удалось прочитать товаров: {}. Поэтому в архив ничего не отправлено.",
+    "en": "{} products could not be read, so none was archived.",
+}
 
 COLUMNS = (
     "id, marketplace, external_id, article, title, brand, category, barcodes, image_url, price, discounted_price, currency, "
@@ -77,17 +85,21 @@ class ProductService:
             MarketplaceError: the stage can't go on; what was committed stays, the next run goes on behind it.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        reached = await self._begin(lease, report, marketplace)
-        full, nameless = reached.full_pass_run is not None, 0
+        reached = await self._begin(lease, report, marketplace, incremental=client.products_are_incremental)
+        full = reached.full_pass_run is not None
         async for pages in read_ahead(client.product_pages(reached.cursor)):
             products = [product for page in pages for product in page.items]
             rejected = [card for page in pages for card in page.rejected]
+            gone = [external_id for page in pages for external_id in page.gone]
             reached = msgspec.structs.replace(reached, cursor=pages[-1].cursor)
             async with lease.writing(report) as connection:
                 written = await store.write_products(connection, self.tenant_id, marketplace, products)
+                report.archived += written.archived
+                if gone:
+                    report.archived += await store.archive(connection, self.tenant_id, marketplace, gone)
                 if full:
                     # A card that could not be read is there all the same.
-                    seen = [product.external_id for product in products] + [card.external_id for card in rejected if card.external_id]
+                    seen = [product.external_id for product in products] + [card.external_id or "" for card in rejected]
                     await store.note_sightings(connection, self.tenant_id, marketplace, seen)
                 await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, reached)
                 report.fetched += len(products) + len(rejected)
@@ -95,44 +107,42 @@ class ProductService:
                 report.created += written.created
                 report.updated += written.updated
                 report.unchanged += written.unchanged
-            nameless += sum(card.external_id is None for card in rejected)
         if full:
             async with lease.writing(report) as connection:
-                await self._complete_full_pass(connection, report, marketplace, reached, nameless)
+                await self._complete_full_pass(connection, report, marketplace, reached, lease.language)
 
-    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> Progressed:
+    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace, *, incremental: bool) -> Progressed:
         async with lease.writing(report) as connection:
             reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS)
             if reached.full_pass_run == lease.run_id:
                 return reached  # an earlier worker of this run began it
             due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
             if not (lease.full or due or reached.full_pass_run is not None):
-                return reached
+                # A place in the walk of another run is no place to go on at: what lies before it would be left out.
+                from_start = not incremental and reached.run_id != lease.run_id
+                return msgspec.structs.replace(reached, cursor=b"" if from_start else reached.cursor, run_id=lease.run_id)
             # A pass that another run left unfinished starts again: its sightings may be too old to archive by.
-            begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id)
+            begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
             await store.forget_sightings(connection, self.tenant_id, marketplace)
             await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, begun)
             return begun
 
     async def _complete_full_pass(
-        self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed, nameless: int
+        self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed, language: str
     ) -> None:
-        missing, active = await store.count_missing(connection, self.tenant_id, marketplace)
+        missing = await store.count_missing(connection, self.tenant_id, marketplace)
         # The first pass of an account has no former catalogue of it to protect: what is missing was another account's.
         first = reached.full_pass_at is None
-        if missing and nameless:
-            report.error = ErrorOut("unreadable_products", f"{nameless} products could not be read, so none was archived.")
-        elif not first and missing > MOST_MISSING and missing > MOST_MISSING_SHARE * active:
-            report.error = ErrorOut(
-                "too_many_missing",
-                f"The marketplace left out {missing} of {active} products, which looks like its mistake; none was archived.",
-            )
-        elif missing:
+        if missing.products and missing.nameless:
+            report.error = ErrorOut("unreadable_products", UNREADABLE[language].format(missing.nameless))
+        elif not first and missing.products > MOST_MISSING and missing.products > MOST_MISSING_SHARE * missing.active:
+            report.error = ErrorOut("too_many_missing", TOO_MANY_MISSING[language].format(missing.products, missing.active))
+        elif missing.products:
             await store.archive_missing(connection, self.tenant_id, marketplace)
-            report.archived += missing
+            report.archived += missing.products
         await store.forget_sightings(connection, self.tenant_id, marketplace)
         now: datetime = await connection.fetchval("SELECT now()")
-        done = Progressed(cursor=reached.cursor, full_pass_run=None, full_pass_at=now)
+        done = Progressed(cursor=reached.cursor, full_pass_run=None, full_pass_at=now, run_id=reached.run_id)
         await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, done)
 
 

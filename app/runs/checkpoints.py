@@ -11,35 +11,45 @@ from app.marketplaces.contract import Marketplace
 from app.runs.tables import Stage
 
 SAVE = """
-    INSERT INTO checkpoints (id, tenant_id, marketplace, stage, cursor, full_pass_run, full_pass_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, now())
+    INSERT INTO checkpoints (id, tenant_id, marketplace, stage, cursor, full_pass_run, full_pass_at, run_id, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
         ON CONFLICT (tenant_id, marketplace, stage) DO UPDATE
-       SET cursor = excluded.cursor, full_pass_run = excluded.full_pass_run, full_pass_at = excluded.full_pass_at, updated_at = now()
+       SET cursor = excluded.cursor, run_id = excluded.run_id, full_pass_run = excluded.full_pass_run, full_pass_at = excluded.full_pass_at, updated_at = now()
 """
 
 
 class Progressed(msgspec.Struct, frozen=True):
     """`cursor` is the marketplace's own, empty before the first page. `full_pass_run` is the run that walks everything now, if one does;
-    `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock."""
+    `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock. `run_id` is the run that wrote it: some
+    cursors serve only within a run."""
 
     cursor: bytes = b""
     full_pass_run: UUID | None = None
     full_pass_at: datetime | None = None
     full_pass_age_s: float | None = None
+    run_id: UUID | None = None
 
 
 async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage) -> Progressed:
     """Where the stage stands; the beginning, if it never ran."""
     row = await connection.fetchrow(
-        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8 FROM checkpoints "
+        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8, run_id FROM checkpoints "
         "WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
         tenant_id, marketplace, stage,
     )  # fmt: skip
     return Progressed(*row) if row else Progressed()
 
 
+async def load_cursor_of_run(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, run_id: UUID) -> bytes:
+    """Where this run stands in a walk that another run can't go on with; empty where it has not begun."""
+    reached = await load_checkpoint(connection, tenant_id, marketplace, stage)
+    return reached.cursor if reached.run_id == run_id else b""
+
+
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
-    await connection.execute(SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at)
+    await connection.execute(
+        SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at, reached.run_id
+    )
 
 
 async def forget_checkpoints(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:

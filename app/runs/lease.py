@@ -24,7 +24,10 @@ MOST_CRASHES = 3
 
 _stages = msgspec.json.Decoder(list[StageReport])
 
-CLAIMED = 'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, now() AS claimed_at'
+CLAIMED = (
+    'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, now() AS claimed_at, '
+    "(SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language"
+)
 
 CLAIM = f"""
     UPDATE sync_runs
@@ -80,6 +83,7 @@ class Lease:
         self.attempt: int = row["attempt"]
         self.crashes: int = row["crashes"]
         self.claimed_at: datetime = row["claimed_at"]
+        self.language: str = row["language"]
         self.length = lease
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]

@@ -1,16 +1,36 @@
 """The stock of one tenant, copied from the marketplace."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from uuid import UUID
 
+import msgspec
+
 from app.credentials.factory import create_marketplace_client
-from app.marketplaces.contract import FetchedStock, Fulfilment, Marketplace, MarketplaceClient
-from app.marketplaces.errors import ScopeMissing
-from app.marketplaces.read_ahead import read_ahead
+from app.database import Connection, tenant_scope
+from app.marketplaces.contract import Fulfilment, Marketplace, MarketplaceClient
+from app.marketplaces.errors import RateLimited, ScopeMissing
+from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
+from app.runs.tables import Stage
 from app.stocks import store
+from app.stocks.gathering import Gathering, count, digest, unpack
 
-PRODUCTS_PER_BATCH = 1000
+PRODUCTS_PER_LOOK = 5_000
+PRODUCTS_PER_WRITE = 1_000
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """How far the stage of a run came: reports that are stored, with the counts they gave, and reports that the marketplace is making for us."""
+
+    stored: tuple[Fulfilment, ...] = ()
+    fetched: int = 0
+    rejected: int = 0
+    making: dict[Fulfilment, bytes] = {}
+
+
+_reached = msgspec.json.Decoder(Reached)
 
 
 class StockService:
@@ -24,61 +44,120 @@ class StockService:
         """Make the shelves what the marketplace's reports say, for both kinds of warehouse.
 
         A report is a snapshot: it is read to its end before anything is written, so a report that breaks off changes nothing, and a worker
-        that is killed leaves nothing that the next one has to know about.
+        that is killed leaves nothing that the next one has to know about. A report that has to wait does not hold up the other.
 
         Raises:
             ScopeMissing: neither report is open to this key. With one of the two the stage goes on and says what is missing.
+            RateLimited: a report is not to be had yet; the other one is stored.
             LeaseLost, MarketplaceError: stop; what was committed stays.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
+        reached = await self._load(lease, marketplace)
+        # What a killed worker read is read again; what it wrote stays, and is counted as written.
+        report.fetched, report.rejected = reached.fetched, reached.rejected
         closed: list[ScopeMissing] = []
-        # Only the reports count: a worker that takes over reads them again.
-        report.fetched = report.created = report.updated = report.unchanged = report.archived = report.rejected = 0
-        for fulfilment in Fulfilment:
-            try:
-                fetched = await self._read_report(client, fulfilment, report)
-            except ScopeMissing as error:
-                closed.append(error)
-                continue
-            await self._write(lease, report, marketplace, fulfilment, fetched)
+        waiting: list[RateLimited] = []
+        with ExitStack() as files:
+            gathered: dict[Fulfilment, Gathering] = {}
+            for fulfilment in Fulfilment:
+                if fulfilment in reached.stored:
+                    continue
+                gathering = files.enter_context(Gathering())
+                try:
+                    reached = await self._read(client, lease, report, marketplace, fulfilment, gathering, reached)
+                except ScopeMissing as error:
+                    closed.append(error)
+                except RateLimited as error:
+                    waiting.append(error)
+                else:
+                    gathered[fulfilment] = gathering
+            if gathered:
+                await self._write(lease, report, marketplace, gathered, reached)
+        if waiting:
+            raise min(waiting, key=lambda error: error.retry_after)
         if len(closed) == len(Fulfilment):
             raise closed[0]
         if closed:
-            report.error = ErrorOut(closed[0].code, closed[0].detail)
+            report.error = ErrorOut(closed[0].code, closed[0].told(lease.language))
 
-    async def _read_report(self, client: MarketplaceClient, fulfilment: Fulfilment, report: StageReport) -> dict[str, list[FetchedStock]]:
-        """The whole report by product: few sellers have more than one page of it, and a product's rows may stand on two."""
-        by_product: dict[str, list[FetchedStock]] = {}
-        async for pages in read_ahead(client.stock_pages(fulfilment)):
-            for page in pages:
-                report.rejected += len(page.rejected)
-                for shelf in page.items:
-                    by_product.setdefault(shelf.product_external_id, []).append(shelf)
-        return by_product
+    async def _read(
+        self,
+        client: MarketplaceClient,
+        lease: Lease,
+        report: StageReport,
+        marketplace: Marketplace,
+        fulfilment: Fulfilment,
+        gathering: Gathering,
+        reached: Reached,
+    ) -> Reached:
+        rejected = 0
+
+        async for page in client.stock_pages(
+            fulfilment, lambda: store.known_sizes(self.tenant_id, marketplace), reached.making.get(fulfilment, b"")
+        ):
+            gathering.add(page.items)
+            rejected += len(page.rejected)
+            if page.cursor:
+                reached = msgspec.structs.replace(reached, making={**reached.making, fulfilment: page.cursor})
+                async with lease.writing(report) as connection:
+                    await self._save(connection, lease, marketplace, reached)
+        report.fetched += rejected
+        report.rejected += rejected
+        return reached
 
     async def _write(
-        self, lease: Lease, report: StageReport, marketplace: Marketplace, fulfilment: Fulfilment, fetched: dict[str, list[FetchedStock]]
+        self, lease: Lease, report: StageReport, marketplace: Marketplace, gathered: Mapping[Fulfilment, Gathering], reached: Reached
     ) -> None:
+        before, named = report.fetched, sum(gathering.shelves for gathering in gathered.values())
+        total = before + named
         after: UUID | None = None
-        total = report.fetched + sum(map(len, fetched.values()))
         while True:
-            async with lease.writing(report, total=total) as connection:
-                batch = await store.known_products(
-                    connection, self.tenant_id, marketplace, fulfilment, after=after, limit=PRODUCTS_PER_BATCH
-                )
-                if not batch:
-                    break
-                after = batch[-1].id
-                shelves = sum(len(fetched.get(product.external_id, ())) for product in batch)
-                differing = [product for product in batch if store.digest(fetched.get(product.external_id, ())) != product.digest]
-                report.fetched += shelves
-                if differing:
-                    written = await store.replace_shelves(connection, self.tenant_id, fulfilment, differing, fetched)
+            async with tenant_scope(self.tenant_id) as connection:
+                products = await store.known_products(connection, self.tenant_id, marketplace, after=after, limit=PRODUCTS_PER_LOOK)
+            if not products:
+                break
+            after = products[-1].id
+            shelves, changes = compare(products, gathered)
+            for start in range(0, len(changes), PRODUCTS_PER_WRITE):
+                async with lease.writing(report, total=total) as connection:
+                    written = await store.write_changes(connection, self.tenant_id, changes[start : start + PRODUCTS_PER_WRITE])
                     report.created += written.created
                     report.updated += written.updated
                     report.archived += written.removed
-                    shelves -= written.created + written.updated
-                report.unchanged += shelves
+            report.fetched += shelves
         # What is left belongs to products that the catalogue doesn't show, such as cards in the trash.
         report.rejected += total - report.fetched
         report.fetched = total
+        report.unchanged = max(0, report.fetched - report.rejected - report.created - report.updated)
+        stored = Reached((*reached.stored, *gathered), report.fetched, report.rejected, reached.making)
+        async with lease.writing(report, total=total) as connection:
+            await self._save(connection, lease, marketplace, stored)
+
+    async def _load(self, lease: Lease, marketplace: Marketplace) -> Reached:
+        async with tenant_scope(self.tenant_id) as connection:
+            checkpoint = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS)
+        # What another run reached says nothing about this one's reports.
+        return _reached.decode(checkpoint.cursor) if checkpoint.cursor and checkpoint.run_id == lease.run_id else Reached()
+
+    async def _save(self, connection: Connection, lease: Lease, marketplace: Marketplace, reached: Reached) -> None:
+        progressed = Progressed(cursor=msgspec.json.encode(reached), run_id=lease.run_id)
+        await save_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS, progressed)
+
+
+def compare(products: Sequence[store.KnownProduct], gathered: Mapping[Fulfilment, Gathering]) -> tuple[int, list[store.Change]]:
+    """How many shelves the reports name for these products, and what differs from what is stored."""
+    external_ids = [product.external_id for product in products]
+    shelves = 0
+    changes: list[store.Change] = []
+    for fulfilment, gathering in gathered.items():
+        said = gathering.of_products(external_ids)
+        for product in products:
+            packed, mark = said.get(product.external_id), None
+            if packed is not None:
+                mark = digest(packed)
+                shelves += count(packed)
+            if mark != product.digests[fulfilment]:
+                changes.append(store.Change(product, fulfilment, mark, unpack(packed) if packed else ()))
+    # By product, so that both its kinds of shelves are written at once.
+    changes.sort(key=lambda change: change.product.id)
+    return shelves, changes

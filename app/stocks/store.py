@@ -1,47 +1,90 @@
 """The SQL that matters about stock: set-based, and silent about what did not change."""
 
-from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import msgspec
 
-from app.database import Connection
+from app.database import Connection, tenant_scope
 from app.ids import new_id
-from app.marketplaces.contract import FetchedStock, Fulfilment, Marketplace
+from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, Marketplace, Size
 
-_encode = msgspec.msgpack.Encoder().encode
+PRODUCTS_PER_LOOK = 500
 
-DIGEST_COLUMN = {Fulfilment.MARKETPLACE_WAREHOUSE: "marketplace_stock_digest", Fulfilment.SELLER_WAREHOUSE: "seller_stock_digest"}
+# Many rows go as one JSON argument: asyncpg takes twice the time to pack them as arrays.
 
 # Shelves are replaced as a whole: what the report no longer names is gone.
 REMOVE = """
     DELETE FROM stocks
-     WHERE product_id = ANY($1::uuid[]) AND fulfilment = $2
-       AND (product_id, warehouse_id, size_id) NOT IN (SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[]))
+     WHERE (product_id, fulfilment) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
+       AND (product_id, fulfilment, warehouse_id, size_id) NOT IN (
+           SELECT product_id, fulfilment, warehouse_id, size_id
+             FROM json_to_recordset($3) AS fetched (product_id uuid, fulfilment text, warehouse_id text, size_id text))
 """
 
 UPSERT = """
-    INSERT INTO stocks AS stock
-           (id, tenant_id, product_id, fulfilment, size_id, warehouse_id, warehouse, quantity, in_way_to_client, in_way_from_client, changed_at)
-    SELECT id, $1, product_id, $2, size_id, warehouse_id, warehouse, quantity, in_way_to_client, in_way_from_client, now()
-      FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::int[], $9::int[], $10::int[])
-           AS fetched (id, product_id, size_id, warehouse_id, warehouse, quantity, in_way_to_client, in_way_from_client)
-        ON CONFLICT (product_id, fulfilment, warehouse_id, size_id) DO UPDATE
-       SET warehouse = excluded.warehouse, quantity = excluded.quantity, in_way_to_client = excluded.in_way_to_client,
-           in_way_from_client = excluded.in_way_from_client, changed_at = now()
-     WHERE (stock.warehouse, stock.quantity, stock.in_way_to_client, stock.in_way_from_client)
-           IS DISTINCT FROM (excluded.warehouse, excluded.quantity, excluded.in_way_to_client, excluded.in_way_from_client)
- RETURNING xmax = 0
+    WITH written AS (
+        INSERT INTO stocks AS stock
+               (id, tenant_id, product_id, fulfilment, size_id, warehouse_id, warehouse, quantity, in_way_to_client, in_way_from_client, changed_at)
+        SELECT id, $1, product_id, fulfilment, size_id, warehouse_id, warehouse, quantity, in_way_to_client, in_way_from_client, now()
+          FROM json_to_recordset($2) AS fetched
+               (id uuid, product_id uuid, fulfilment text, size_id text, warehouse_id text, warehouse text, quantity int,
+                in_way_to_client int, in_way_from_client int)
+            ON CONFLICT (product_id, fulfilment, warehouse_id, size_id) DO UPDATE
+           SET warehouse = excluded.warehouse, quantity = excluded.quantity, in_way_to_client = excluded.in_way_to_client,
+               in_way_from_client = excluded.in_way_from_client, changed_at = now()
+         WHERE (stock.warehouse, stock.quantity, stock.in_way_to_client, stock.in_way_from_client)
+               IS DISTINCT FROM (excluded.warehouse, excluded.quantity, excluded.in_way_to_client, excluded.in_way_from_client)
+     RETURNING xmax = 0 AS created)
+    SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written
 """
+
+TOTALS = """
+    UPDATE products
+       SET marketplace_stock_digest = changed.marketplace, seller_stock_digest = changed.seller, updated_at = now(),
+           stock_total = coalesce((SELECT sum(quantity) FROM stocks WHERE product_id = products.id), 0)
+      FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS changed (id, marketplace, seller)
+     WHERE products.id = changed.id
+"""
+
+SIZES = """
+    SELECT id, external_id, sizes FROM products
+     WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL AND ($3::uuid IS NULL OR id > $3)
+     ORDER BY id LIMIT $4
+"""
+
+_sizes = msgspec.json.Decoder(list[Size])
 
 
 class KnownProduct(msgspec.Struct, frozen=True):
-    """A product's ids, and the digest of the shelves that were last stored for it."""
+    """A product's ids, and the digests of the shelves that were last stored for it; None where there are none."""
 
     id: UUID
     external_id: str
+    digests: dict[Fulfilment, bytes | None]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a product's shelves in one kind of warehouse are to become. No shelves, no digest."""
+
+    product: KnownProduct
+    fulfilment: Fulfilment
     digest: bytes | None
+    shelves: Sequence[FetchedStock]
+
+
+class Row(msgspec.Struct, gc=False):
+    """A shelf as it is written, as `UPSERT` and `REMOVE` read it."""
+
+    id: UUID
+    product_id: UUID
+    fulfilment: Fulfilment
+    size_id: str
+    warehouse_id: str
+    warehouse: str
+    quantity: int
+    in_way_to_client: int
+    in_way_from_client: int
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -52,73 +95,62 @@ class Written(msgspec.Struct, frozen=True):
     removed: int
 
 
-def digest(shelves: Sequence[FetchedStock]) -> bytes | None:
-    """16 bytes that change when a shelf of the product does; the order of the shelves doesn't matter. None for no shelf."""
-    if not shelves:
-        return None
-    return blake2b(b"".join(sorted(map(_encode, shelves))), digest_size=16).digest()
-
-
 async def known_products(
-    connection: Connection, tenant_id: UUID, marketplace: Marketplace, fulfilment: Fulfilment, *, after: UUID | None, limit: int
+    connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, after: UUID | None, limit: int
 ) -> list[KnownProduct]:
     """The tenant's products in the order of their ids, behind `after`."""
     rows = await connection.fetch(
-        f"SELECT id, external_id, {DIGEST_COLUMN[fulfilment]} FROM products "
+        "SELECT id, external_id, marketplace_stock_digest, seller_stock_digest FROM products "
         "WHERE tenant_id = $1 AND marketplace = $2 AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4",
         tenant_id, marketplace, after, limit,
     )  # fmt: skip
-    return [KnownProduct(*row) for row in rows]
+    return [KnownProduct(row[0], row[1], {Fulfilment.MARKETPLACE_WAREHOUSE: row[2], Fulfilment.SELLER_WAREHOUSE: row[3]}) for row in rows]
 
 
-async def replace_shelves(
-    connection: Connection,
-    tenant_id: UUID,
-    fulfilment: Fulfilment,
-    products: Sequence[KnownProduct],
-    fetched: Mapping[str, Sequence[FetchedStock]],
-) -> Written:
-    """Store the shelves of these products as they were fetched, and the products' totals."""
-    ids = {product.external_id: product.id for product in products}
-    # Where a report names a shelf twice, the later row counts.
-    by_place = {
-        (shelf.product_external_id, shelf.warehouse_id, shelf.size_id): shelf
-        for product in products
-        for shelf in fetched.get(product.external_id, ())
-    }
-    shelves = list(by_place.values())
-    owners = [ids[shelf.product_external_id] for shelf in shelves]
-    removed = await connection.execute(
-        REMOVE,
-        [product.id for product in products if product.digest],
-        fulfilment,
-        owners,
-        [shelf.warehouse_id for shelf in shelves],
-        [shelf.size_id for shelf in shelves],
-    )
-    written = await connection.fetch(
-        UPSERT,
-        tenant_id,
-        fulfilment,
-        [new_id() for _ in shelves],
-        owners,
-        [shelf.size_id for shelf in shelves],
-        [shelf.warehouse_id for shelf in shelves],
-        [shelf.warehouse for shelf in shelves],
-        [shelf.quantity for shelf in shelves],
-        [shelf.in_way_to_client for shelf in shelves],
-        [shelf.in_way_from_client for shelf in shelves],
-    )
+async def known_sizes(tenant_id: UUID, marketplace: Marketplace) -> AsyncIterator[list[KnownSize]]:
+    """All sizes of the products that are not archived, `PRODUCTS_PER_LOOK` products at a time, each time in a transaction of its own."""
+    after: UUID | None = None
+    while True:
+        async with tenant_scope(tenant_id) as connection:
+            rows = await connection.fetch(SIZES, tenant_id, marketplace, after, PRODUCTS_PER_LOOK)
+        if not rows:
+            return
+        after = rows[-1][0]
+        yield [KnownSize(row[1], size.id, size.name, size.barcodes) for row in rows for size in _sizes.decode(row[2])]
+
+
+async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequence[Change]) -> Written:
+    """Store the shelves of these products, and the products' totals."""
+    rows = [_row(change, shelf) for change in changes for shelf in change.shelves]
+    packed = msgspec.json.encode(rows).decode()
+    removed = "DELETE 0"
+    if former := [change for change in changes if change.product.digests[change.fulfilment]]:
+        removed = await connection.execute(
+            REMOVE, [change.product.id for change in former], [change.fulfilment for change in former], packed
+        )
+    written = await connection.fetchrow(UPSERT, tenant_id, packed)
+    assert written is not None  # an aggregate gives a row
+    digests: dict[UUID, dict[Fulfilment, bytes | None]] = {}
+    for change in changes:
+        digests.setdefault(change.product.id, {**change.product.digests})[change.fulfilment] = change.digest
     await connection.execute(
-        f"""
-        UPDATE products
-           SET {DIGEST_COLUMN[fulfilment]} = changed.digest, updated_at = now(),
-               stock_total = coalesce((SELECT sum(quantity) FROM stocks WHERE product_id = products.id), 0)
-          FROM unnest($1::uuid[], $2::bytea[]) AS changed (id, digest)
-         WHERE products.id = changed.id
-        """,
-        [product.id for product in products],
-        [digest(fetched.get(product.external_id, ())) for product in products],
+        TOTALS,
+        list(digests),
+        [of_product[Fulfilment.MARKETPLACE_WAREHOUSE] for of_product in digests.values()],
+        [of_product[Fulfilment.SELLER_WAREHOUSE] for of_product in digests.values()],
     )
-    created = sum(row[0] for row in written)
-    return Written(created=created, updated=len(written) - created, removed=int(removed.rsplit(" ", 1)[1]))
+    return Written(created=written[0], updated=written[1], removed=int(removed.rsplit(" ", 1)[1]))
+
+
+def _row(change: Change, shelf: FetchedStock) -> Row:
+    return Row(
+        new_id(),
+        change.product.id,
+        change.fulfilment,
+        shelf.size_id,
+        shelf.warehouse_id,
+        shelf.warehouse,
+        shelf.quantity,
+        shelf.in_way_to_client,
+        shelf.in_way_from_client,
+    )

@@ -1,4 +1,5 @@
 import pytest
+from msgspec import structs
 
 from app.database import tenant_scope
 from app.marketplaces.contract import Marketplace
@@ -26,7 +27,7 @@ async def test_new_changed_and_unchanged_products_are_told_apart(clean_database)
 
     written = await write(tenant, product("1"), product("2", "Cup"), product("3"))
 
-    assert written == store.Written(created=1, updated=1, unchanged=1)
+    assert written == store.Written(created=1, updated=1, archived=0, unchanged=1)
     assert await rows(tenant) == [("1", "Mug"), ("2", "Cup"), ("3", "Mug")]
 
 
@@ -92,6 +93,44 @@ async def test_a_full_pass_archives_what_it_did_not_meet_and_nothing_of_others(c
         missing = await store.count_missing(connection, tenant, WB)
         await store.archive_missing(connection, tenant, WB)
 
-    assert missing == (1, 2)
+    assert missing == store.Missing(products=1, active=2, nameless=0)
     assert await rows(tenant, "external_id, archived_at IS NULL") == [("1", True), ("2", False)]
     assert await rows(rival, "archived_at IS NULL") == [(True,)]
+
+
+async def test_what_the_seller_archived_at_the_marketplace_is_archived_and_comes_back_with_it(clean_database):
+    tenant = await create_tenant()
+    put_away = structs.replace(product("1"), archived=True)
+    await write(tenant, product("1"), structs.replace(product("2"), archived=True))
+
+    written = await write(tenant, put_away)
+
+    assert written == store.Written(created=0, updated=0, archived=1, unchanged=0)
+    assert await rows(tenant, "external_id, archived_at IS NULL") == [("1", False), ("2", False)]
+    assert (await write(tenant, put_away)).unchanged == 1
+    assert (await write(tenant, product("1"))).updated == 1
+    assert await rows(tenant, "external_id, archived_at IS NULL") == [("1", True), ("2", False)]
+
+
+async def test_what_the_marketplace_calls_gone_is_archived_once(clean_database):
+    tenant, rival = await create_tenant(), await create_tenant()
+    await write(tenant, product("1"), product("2"))
+    await write(rival, product("1"))
+
+    async with tenant_scope(tenant) as connection:
+        first = await store.archive(connection, tenant, WB, ["1", "unknown"])
+        again = await store.archive(connection, tenant, WB, ["1", "unknown"])
+
+    assert (first, again) == (1, 0)
+    assert await rows(tenant, "external_id, archived_at IS NULL") == [("1", False), ("2", True)]
+    assert await rows(rival, "archived_at IS NULL") == [(True,)]
+
+
+async def test_a_product_that_could_not_be_read_so_far_as_its_id_is_counted(clean_database):
+    tenant = await create_tenant()
+    await write(tenant, product("1"), product("2"))
+
+    async with tenant_scope(tenant) as connection:
+        await store.note_sightings(connection, tenant, WB, ["1", "", ""])
+
+        assert await store.count_missing(connection, tenant, WB) == store.Missing(products=1, active=2, nameless=2)

@@ -4,6 +4,8 @@ from app.database import tenant_scope
 from app.marketplaces.contract import FetchedStock, Fulfilment, Marketplace
 from app.products.store import write_products
 from app.stocks import store
+from app.stocks.gathering import Gathering
+from app.stocks.service import compare
 from tests.factories import create_tenant, product
 
 pytestmark = pytest.mark.anyio
@@ -31,13 +33,12 @@ async def tenant_with_products(*external_ids: str):
 
 
 async def replace(tenant, fulfilment, *shelves):
-    fetched: dict[str, list[FetchedStock]] = {}
-    for item in shelves:
-        fetched.setdefault(item.product_external_id, []).append(item)
-    async with tenant_scope(tenant) as connection:
-        known = await store.known_products(connection, tenant, Marketplace.WILDBERRIES, fulfilment, after=None, limit=100)
-        differing = [one for one in known if store.digest(fetched.get(one.external_id, ())) != one.digest]
-        return await store.replace_shelves(connection, tenant, fulfilment, differing, fetched) if differing else None
+    with Gathering() as gathering:
+        gathering.add(shelves)
+        async with tenant_scope(tenant) as connection:
+            known = await store.known_products(connection, tenant, Marketplace.WILDBERRIES, after=None, limit=100)
+            _, changes = compare(known, {fulfilment: gathering})
+            return await store.write_changes(connection, tenant, changes) if changes else None
 
 
 async def shelves_of(tenant):
@@ -96,3 +97,34 @@ async def test_a_shelf_that_is_named_twice_counts_once(clean_database):
     await replace(tenant, FBW, shelf("1", 0, 10), shelf("1", 0, 4))
 
     assert await totals(tenant) == {"1": 4}
+
+
+async def test_both_reports_of_a_product_are_written_at_once(clean_database):
+    tenant = await tenant_with_products("1", "2")
+    with Gathering() as marketplace, Gathering() as seller:
+        marketplace.add([shelf("1", 0, 10), shelf("2", 0, 1)])
+        seller.add([shelf("1", 0, 7, "501")])
+        async with tenant_scope(tenant) as connection:
+            known = await store.known_products(connection, tenant, Marketplace.WILDBERRIES, after=None, limit=100)
+            named, changes = compare(known, {FBW: marketplace, FBS: seller})
+
+            written = await store.write_changes(connection, tenant, changes)
+
+            known = await store.known_products(connection, tenant, Marketplace.WILDBERRIES, after=None, limit=100)
+            assert compare(known, {FBW: marketplace, FBS: seller}) == (3, [])
+    assert (named, written) == (3, store.Written(created=3, updated=0, removed=0))
+    assert await totals(tenant) == {"1": 17, "2": 1}
+
+
+async def test_the_sizes_of_the_catalogue_are_walked_in_batches_without_the_archived(clean_database, monkeypatch):
+    monkeypatch.setattr(store, "PRODUCTS_PER_LOOK", 2)
+    tenant = await tenant_with_products("1", "2", "3", "4")
+    async with tenant_scope(tenant) as connection:
+        await connection.execute("UPDATE products SET archived_at = now() WHERE external_id = '3'")
+
+    batches = [batch async for batch in store.known_sizes(tenant, Marketplace.WILDBERRIES)]
+
+    assert [len(batch) for batch in batches] == [4, 2]
+    sizes = sorted((size.product_external_id, size.size_id, size.barcodes) for batch in batches for size in batch)
+    assert sizes[:2] == [("1", "1-0", ("2010",)), ("1", "1-1", ("2011",))]
+    assert {size[0] for size in sizes} == {"1", "2", "4"}

@@ -89,6 +89,10 @@ class WildberriesClient:
         return Marketplace.WILDBERRIES
 
     @property
+    def products_are_incremental(self) -> bool:
+        return True
+
+    @property
     def traffic(self) -> Traffic:
         return self._transport.traffic
 
