@@ -8,7 +8,9 @@ import msgspec
 
 from app.events.outbox import encode
 from app.events.types import (
+    CredentialsExpiring,
     CredentialsInvalid,
+    CredentialsShared,
     EventError,
     LowStockItem,
     OrderCounts,
@@ -59,7 +61,24 @@ _PAYLOADS: tuple[Payload, ...] = (
         telegram_user_ids=[],
         provider="wildberries",
         detail="The marketplace rejected the key.",
-        message="Wildberries больше не принимает ключ. Пожалуйста, введите новый.",
+        message="Wildberries больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
+    ),
+    CredentialsExpiring(
+        tenant_id=_TENANT_ID,
+        telegram_user_ids=[],
+        provider="ozon",
+        days_left=7,
+        expires_at=datetime(2026, 11, 29, 9, 30, tzinfo=UTC),
+        message="Ключ Ozon действует до 29.11.2026, осталось дней: 7. Создайте новый в личном кабинете и отправьте его боту.",
+    ),
+    CredentialsShared(
+        tenant_id=_TENANT_ID,
+        telegram_user_ids=[],
+        provider="ozon",
+        message=(
+            "Этот магазин Ozon подключён ещё в одном месте: у кого-то другого тоже есть его ключ. "
+            "Если это не вы, отзовите ключ в личном кабинете и создайте новый."
+        ),
     ),
     WebhookTest(tenant_id=_TENANT_ID, message="Проверка: события Stock Tracker доходят до бота."),
 )

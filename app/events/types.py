@@ -4,7 +4,7 @@ Each type is a payload, the `data` of its webhook. Its name never changes; field
 language that a bot can forward as it is. The bounds of all texts together keep the largest body below 20 kB, whatever characters they are of.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -112,7 +112,7 @@ class SyncFailed(Payload, frozen=True, kw_only=True):
 
 
 class CredentialsInvalid(Payload, frozen=True, kw_only=True):
-    """The marketplace no longer accepts the stored key; syncs are paused until the seller gives another."""
+    """The stored key has ended, or the marketplace no longer accepts it; that account is not synced until the seller gives another."""
 
     type: ClassVar[str] = "credentials.invalid"
 
@@ -120,6 +120,32 @@ class CredentialsInvalid(Payload, frozen=True, kw_only=True):
     telegram_user_ids: TelegramUserIds
     provider: Code
     detail: Sentence
+    message: Sentence
+
+
+class CredentialsExpiring(Payload, frozen=True, kw_only=True):
+    """The stored key ends in `days_left` days or less: told 30, 7 and 1 days before `expires_at`, each once. Until then it works."""
+
+    type: ClassVar[str] = "credentials.expiring"
+    lifetime: ClassVar[timedelta] = timedelta(days=1)
+
+    tenant_id: UUID
+    telegram_user_ids: TelegramUserIds
+    provider: Code
+    days_left: int
+    expires_at: datetime
+    message: Sentence
+
+
+class CredentialsShared(Payload, frozen=True, kw_only=True):
+    """Somebody else of this service has a key of the same shop. All who have one are told, and nobody who the others are. A seller who registered
+    twice has nothing to fear; any other should revoke the key at the marketplace."""
+
+    type: ClassVar[str] = "credentials.shared"
+
+    tenant_id: UUID
+    telegram_user_ids: TelegramUserIds
+    provider: Code
     message: Sentence
 
 
@@ -137,4 +163,7 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-CATALOGUE: dict[str, type[Payload]] = {payload.type: payload for payload in (SyncCompleted, SyncFailed, CredentialsInvalid, WebhookTest)}
+CATALOGUE: dict[str, type[Payload]] = {
+    payload.type: payload
+    for payload in (SyncCompleted, SyncFailed, CredentialsInvalid, CredentialsExpiring, CredentialsShared, WebhookTest)
+}

@@ -1,11 +1,14 @@
 """Events for tests, small and as large as they may be."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from app.database import tenant_scope
 from app.events.outbox import record
 from app.events.types import (
+    CredentialsExpiring,
     CredentialsInvalid,
+    CredentialsShared,
     EventError,
     LowStockItem,
     OrderCounts,
@@ -85,7 +88,16 @@ def largest_events(letter: str) -> list[Payload]:
         message=sentence,
     )
     invalid = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=users, provider=code, detail=sentence, message=sentence)
-    return [completed, failed, invalid, WebhookTest(tenant_id=tenant_id, message=sentence)]
+    expiring = CredentialsExpiring(
+        tenant_id=tenant_id,
+        telegram_user_ids=users,
+        provider=code,
+        days_left=30,
+        expires_at=datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC),
+        message=sentence,
+    )
+    shared = CredentialsShared(tenant_id=tenant_id, telegram_user_ids=users, provider=code, message=sentence)
+    return [completed, failed, invalid, expiring, shared, WebhookTest(tenant_id=tenant_id, message=sentence)]
 
 
 async def record_event(tenant_id: UUID, payload: Payload | None = None) -> UUID:

@@ -11,7 +11,14 @@ from tests.events.events import largest_events, sync_completed
 
 
 def test_the_names_of_events_never_change():
-    assert set(CATALOGUE) == {"sync.completed", "sync.failed", "credentials.invalid", "webhook.test"}
+    assert set(CATALOGUE) == {
+        "sync.completed",
+        "sync.failed",
+        "credentials.invalid",
+        "credentials.expiring",
+        "credentials.shared",
+        "webhook.test",
+    }
 
 
 def test_every_type_is_described_by_a_sentence_and_a_schema():
