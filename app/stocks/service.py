@@ -9,7 +9,7 @@ import msgspec
 from app.credentials.factory import create_marketplace_client
 from app.database import Connection, tenant_scope
 from app.marketplaces.contract import Fulfilment, Marketplace, MarketplaceClient
-from app.marketplaces.errors import RateLimited, ScopeMissing
+from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
 from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
@@ -21,10 +21,10 @@ PRODUCTS_PER_LOOK = 5_000
 PRODUCTS_PER_WRITE = 1_000
 
 
-class Reached(msgspec.Struct, frozen=True):
+class Reached(msgspec.Struct):
     """How far the stage of a run came: reports that are stored, with the counts they gave, and reports that the marketplace is making for us."""
 
-    stored: tuple[Fulfilment, ...] = ()
+    stored: list[Fulfilment] = []
     fetched: int = 0
     rejected: int = 0
     making: dict[Fulfilment, bytes] = {}
@@ -44,12 +44,13 @@ class StockService:
         """Make the shelves what the marketplace's reports say, for both kinds of warehouse.
 
         A report is a snapshot: it is read to its end before anything is written, so a report that breaks off changes nothing, and a worker
-        that is killed leaves nothing that the next one has to know about. A report that has to wait does not hold up the other.
+        that is killed leaves nothing that the next one has to know about. Neither report holds up the other.
 
         Raises:
             ScopeMissing: neither report is open to this key. With one of the two the stage goes on and says what is missing.
             RateLimited: a report is not to be had yet; the other one is stored.
-            LeaseLost, MarketplaceError: stop; what was committed stays.
+            MarketplaceError: a report is not to be had; the other one is stored, unless the key was rejected.
+            LeaseLost: stop; what was committed stays.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
         reached = await self._load(lease, marketplace)
@@ -57,6 +58,7 @@ class StockService:
         report.fetched, report.rejected = reached.fetched, reached.rejected
         closed: list[ScopeMissing] = []
         waiting: list[RateLimited] = []
+        failed: list[MarketplaceError] = []
         with ExitStack() as files:
             gathered: dict[Fulfilment, Gathering] = {}
             for fulfilment in Fulfilment:
@@ -64,15 +66,21 @@ class StockService:
                     continue
                 gathering = files.enter_context(Gathering())
                 try:
-                    reached = await self._read(client, lease, report, marketplace, fulfilment, gathering, reached)
+                    await self._read(client, lease, report, marketplace, fulfilment, gathering, reached)
                 except ScopeMissing as error:
                     closed.append(error)
                 except RateLimited as error:
                     waiting.append(error)
+                except CredentialsRejected:
+                    raise
+                except MarketplaceError as error:
+                    failed.append(error)
                 else:
                     gathered[fulfilment] = gathering
             if gathered:
                 await self._write(lease, report, marketplace, gathered, reached)
+        if failed:
+            raise failed[0]
         if waiting:
             raise min(waiting, key=lambda error: error.retry_after)
         if len(closed) == len(Fulfilment):
@@ -89,21 +97,19 @@ class StockService:
         fulfilment: Fulfilment,
         gathering: Gathering,
         reached: Reached,
-    ) -> Reached:
+    ) -> None:
         rejected = 0
-
         async for page in client.stock_pages(
             fulfilment, lambda: store.known_sizes(self.tenant_id, marketplace), reached.making.get(fulfilment, b"")
         ):
             gathering.add(page.items)
             rejected += len(page.rejected)
             if page.cursor:
-                reached = msgspec.structs.replace(reached, making={**reached.making, fulfilment: page.cursor})
+                reached.making[fulfilment] = page.cursor
                 async with lease.writing(report) as connection:
                     await self._save(connection, lease, marketplace, reached)
         report.fetched += rejected
         report.rejected += rejected
-        return reached
 
     async def _write(
         self, lease: Lease, report: StageReport, marketplace: Marketplace, gathered: Mapping[Fulfilment, Gathering], reached: Reached
@@ -129,9 +135,10 @@ class StockService:
         report.rejected += total - report.fetched
         report.fetched = total
         report.unchanged = max(0, report.fetched - report.rejected - report.created - report.updated)
-        stored = Reached((*reached.stored, *gathered), report.fetched, report.rejected, reached.making)
+        reached.stored += gathered
+        reached.fetched, reached.rejected = report.fetched, report.rejected
         async with lease.writing(report, total=total) as connection:
-            await self._save(connection, lease, marketplace, stored)
+            await self._save(connection, lease, marketplace, reached)
 
     async def _load(self, lease: Lease, marketplace: Marketplace) -> Reached:
         async with tenant_scope(self.tenant_id) as connection:
