@@ -217,6 +217,7 @@ class MarketplaceClient(Protocol):
 
     def stock_pages(self, fulfilment: Fulfilment, known_sizes: KnownSizes, after: bytes = b"") -> AsyncIterator[Page[FetchedStock]]:
         """Yield the present stock of all products for one kind of warehouse. The pages together are the whole; there are no deltas.
+        Where nothing is in stock there is one empty page.
 
         A page with a cursor has no items: the marketplace is making a report, which the cursor names. The caller keeps it and passes it as `after` when
         it asks again, after `ReportNotReady` for example.

@@ -9,7 +9,7 @@ import msgspec
 from app.credentials.factory import create_marketplace_client
 from app.database import Connection, tenant_scope
 from app.marketplaces.contract import Fulfilment, Marketplace, MarketplaceClient
-from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing, UnexpectedResponse
 from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
@@ -98,7 +98,7 @@ class StockService:
         gathering: Gathering,
         reached: Reached,
     ) -> None:
-        rejected = 0
+        pages = rejected = 0
         async for page in client.stock_pages(
             fulfilment, lambda: store.known_sizes(self.tenant_id, marketplace), reached.making.get(fulfilment, b"")
         ):
@@ -108,6 +108,10 @@ class StockService:
                 reached.making[fulfilment] = page.cursor
                 async with lease.writing(report) as connection:
                     await self._save(connection, lease, marketplace, reached)
+            else:
+                pages += 1
+        if not pages:
+            raise UnexpectedResponse("The marketplace gave no report at all, not even an empty one.")
         report.fetched += rejected
         report.rejected += rejected
 

@@ -8,7 +8,15 @@ import pytest
 
 from app.database import tenant_scope
 from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSizes, Marketplace, Page, Rejected
-from app.marketplaces.errors import MarketplaceDown, MarketplaceError, MethodGone, RateLimited, ReportNotReady, ScopeMissing
+from app.marketplaces.errors import (
+    MarketplaceDown,
+    MarketplaceError,
+    MethodGone,
+    RateLimited,
+    ReportNotReady,
+    ScopeMissing,
+    UnexpectedResponse,
+)
 from app.products.store import write_products
 from app.runs.lease import Lease, claim
 from app.runs.schemas import StageReport
@@ -30,7 +38,7 @@ class ScriptedClient:
     """Gives for each kind of warehouse what it was told to: pages, then perhaps an error."""
 
     def __init__(self, **reports: list[Page[FetchedStock] | MarketplaceError]) -> None:
-        self.reports = {FBW: reports.get("fbw", []), FBS: reports.get("fbs", [])}
+        self.reports = {FBW: reports.get("fbw", [Page([], b"")]), FBS: reports.get("fbs", [Page([], b"")])}
         self.asked: list[tuple[Fulfilment, bytes]] = []
 
     async def stock_pages(self, fulfilment: Fulfilment, known_sizes: KnownSizes, after: bytes = b"") -> AsyncIterator[Page[FetchedStock]]:
@@ -70,9 +78,23 @@ async def test_a_report_that_breaks_off_changes_nothing(clean_database):
     before = await stored(lease.tenant_id)
 
     with pytest.raises(MarketplaceDown):
-        await sync(lease, ScriptedClient(fbw=[page(shelf(1, 1)), MarketplaceDown("Cut short.")]), await new_report(lease))
+        await sync(
+            lease,
+            ScriptedClient(fbw=[page(shelf(1, 1)), MarketplaceDown("Cut short.")], fbs=[page(shelf(1, 9, "501"))]),
+            await new_report(lease),
+        )
 
     assert await stored(lease.tenant_id) == before
+
+
+async def test_a_report_of_which_nothing_at_all_came_is_not_believed(clean_database):
+    lease = await claimed(await tenant_with_products(1))
+    await sync(lease, ScriptedClient(fbw=[page(shelf(1, 5))]))
+
+    with pytest.raises(UnexpectedResponse):
+        await sync(lease, ScriptedClient(fbw=[]), await new_report(lease))
+
+    assert await stored(lease.tenant_id) == {"marketplace_warehouse 1-0": 5}
 
 
 async def test_a_report_that_is_gone_does_not_hold_up_the_other(clean_database):
