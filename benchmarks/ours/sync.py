@@ -15,7 +15,7 @@ from app.jobs import broker
 from app.marketplaces.contract import Marketplace
 from app.observability.logs import configure_logs
 from app.runs.service import get_run, request_run
-from app.runs.tables import RunStatus, Trigger
+from app.runs.tables import RunStatus, Stage, Trigger
 from app.secret import Secret
 from app.settings import Settings, get_settings
 from app.sync.runner import Runner
@@ -38,7 +38,7 @@ async def _main(settings: Settings) -> None:
         async with tenant_scope(tenant_id) as connection:
             await connection.execute(SHOP_IN_DATABASE, tenant_id)
             await update_wildberries_credentials(tenant_id, Secret(token), connection)
-        run, _ = await request_run(tenant_id, Marketplace.WILDBERRIES, Trigger.API, full=True)
+        run, _ = await request_run(tenant_id, Marketplace.WILDBERRIES, Trigger.API, scopes=(Stage.PRODUCTS, Stage.STOCKS), full=True)
         meter = Meter()
         await runner.carry_out_run(run.id)
         used = meter.read()
