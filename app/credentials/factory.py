@@ -9,8 +9,10 @@ from app.database import tenant_scope
 from app.errors import CredentialsMissing, NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.exchange import make_http_client
+from app.marketplaces.limits import close_limits, shared_limits
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
+from app.marketplaces.wildberries.limit_headers import limit_news as wildberries_news
 from app.secret import Secret
 from app.settings import get_settings
 
@@ -31,6 +33,7 @@ async def close_marketplace_connections() -> None:
     if _http is not None:
         await _http.aclose()
         _http = None
+    await close_limits()
 
 
 def wildberries_client(api_key: Secret) -> WildberriesClient:
@@ -44,7 +47,8 @@ def wildberries_client(api_key: Secret) -> WildberriesClient:
         prices=settings.wb_prices_api_url,
         common=settings.wb_common_api_url,
     )
-    return WildberriesClient(api_key, Transport(_shared_http()), hosts, settings.wb_client_secret)
+    transport = Transport(_shared_http(), limits=shared_limits(settings), news=wildberries_news)
+    return WildberriesClient(api_key, transport, hosts, settings.wb_client_secret)
 
 
 async def create_marketplace_client(tenant_id: UUID, marketplace: Marketplace | None = None) -> MarketplaceClient:

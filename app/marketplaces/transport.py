@@ -9,14 +9,16 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from time import monotonic
 from typing import Protocol, TypeVar
 
 import httpx
 import msgspec
 
 from app.marketplaces.contract import Traffic
-from app.marketplaces.errors import MarketplaceDown, RateLimited
+from app.marketplaces.errors import MarketplaceDown, MarketplaceError, RateLimited
 from app.marketplaces.exchange import Answer, Call, exchange
+from app.marketplaces.limits import CHECK_AFTER_S, LimitNews, Permit
 
 Result = TypeVar("Result")
 
@@ -32,26 +34,35 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 class Limits(Protocol):
-    """The budgets of the marketplaces' accounts, shared by all workers."""
+    """The limits of the marketplaces' accounts, shared by all workers: app.marketplaces.limits."""
 
-    async def wait_s(self, account: str, group: str, at_most_s: float) -> float:
-        """Take one call from the budget and say in how many seconds it may be sent; where that is more than `at_most_s`, take nothing."""
-        ...
+    async def take(self, call: Call) -> Permit: ...
+
+    async def renew(self, call: Call, permit: Permit) -> Permit: ...
+
+    async def learn(
+        self, call: Call, permit: Permit, answer: Answer | None, news: LimitNews | None, error: MarketplaceError | None, age_s: float
+    ) -> None: ...
 
 
 class Transport:
-    """What one marketplace client sends its calls through. The connections are shared by all; `traffic` is this client's own."""
+    """What one marketplace client sends its calls through. The connections are shared by all; `traffic` is this client's own.
+
+    `news` reads what the marketplace's answers say of its limits, if they say anything; the limits are corrected by it.
+    """
 
     def __init__(
         self,
         http: httpx.AsyncClient,
         *,
         limits: Limits | None = None,
+        news: Callable[[Answer], LimitNews | None] = lambda _: None,
         backoff: Backoff | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._http = http
         self._limits = limits
+        self._news = news
         self._backoff = backoff or Backoff()
         self._sleep = sleep
         self.traffic = Traffic()
@@ -61,14 +72,15 @@ class Transport:
 
         Raises:
             RateLimited: the marketplace, or our budget, asks for more than `call.patience_s`, or asks at every attempt.
+            CircuitOpen: the marketplace fails for everybody, so the call was not sent.
             MarketplaceDown: no whole answer, or none that `read` took for one, at any attempt.
             MarketplaceError: whatever else `read` raises, at once.
         """
         attempt = 1
         while True:
-            await self._await_turn(call)
+            permit = await self._permit(self._limits, call) if self._limits else None
             try:
-                return read(await self._sent(call))
+                return await self._attempt(call, permit, read)
             except RateLimited as refusal:
                 pause_s = refusal.retry_after.total_seconds()
                 if attempt >= call.attempts or pause_s > call.patience_s:
@@ -82,19 +94,45 @@ class Transport:
             await self._pause(pause_s)
             attempt += 1
 
-    async def _await_turn(self, call: Call) -> None:
-        if self._limits is None:
-            return
-        wait_s = await self._limits.wait_s(call.account, call.group, call.patience_s)
-        if wait_s > call.patience_s:
-            raise RateLimited(timedelta(seconds=wait_s))
-        if wait_s > 0.0:
-            await self._pause(wait_s)
+    async def _permit(self, limits: Limits, call: Call) -> Permit:
+        """Wait until the call may be sent.
+
+        Raises:
+            RateLimited: that would take longer than `call.patience_s`.
+            CircuitOpen: nobody may call the marketplace at present.
+        """
+        permit = await limits.take(call)
+        waited_s = 0.0
+        while permit.wait_s > 0.0:
+            if waited_s + permit.wait_s > call.patience_s:
+                raise RateLimited(timedelta(seconds=permit.wait_s))
+            await self._pause(permit.wait_s)
+            if permit.wait_s < CHECK_AFTER_S:
+                break
+            waited_s += permit.wait_s
+            permit = await limits.renew(call, permit)
+        return permit
+
+    async def _attempt(self, call: Call, permit: Permit | None, read: Callable[[Answer], Result]) -> Result:
+        """Send the call once, and let the limits learn from it."""
+        answer: Answer | None = None
+        sent_at = monotonic()
+        age_s = 0.0
+        self.traffic.requests += 1
+        try:
+            answer = await exchange(self._http, call)
+            age_s = monotonic() - sent_at
+            result = read(answer)
+        except MarketplaceError as error:
+            await self._learn(call, permit, answer, error, age_s)
+            raise
+        await self._learn(call, permit, answer, None, age_s)
+        return result
+
+    async def _learn(self, call: Call, permit: Permit | None, answer: Answer | None, error: MarketplaceError | None, age_s: float) -> None:
+        if self._limits is not None and permit is not None:
+            await self._limits.learn(call, permit, answer, self._news(answer) if answer else None, error, age_s)
 
     async def _pause(self, seconds: float) -> None:
         self.traffic.waited_s += seconds
         await self._sleep(seconds)
-
-    async def _sent(self, call: Call) -> Answer:
-        self.traffic.requests += 1
-        return await exchange(self._http, call)

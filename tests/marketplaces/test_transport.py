@@ -5,8 +5,9 @@ import httpx
 import msgspec
 import pytest
 
-from app.marketplaces.errors import EXCERPT_LENGTH, MarketplaceDown, RateLimited, UnexpectedResponse
+from app.marketplaces.errors import EXCERPT_LENGTH, MarketplaceDown, MarketplaceError, RateLimited, UnexpectedResponse
 from app.marketplaces.exchange import REFUSAL_BYTES, Answer, Call, make_http_client
+from app.marketplaces.limits import LimitNews, Permit
 from app.marketplaces.transport import Backoff, Limits, Transport
 from app.secret import Secret
 from tests.marketplaces.scripted_server import HANG_UP, Reply, ScriptedServer
@@ -27,15 +28,28 @@ class Sleeps:
 
 
 class Budget:
-    """Limits that make every call wait the same time."""
+    """Limits that make every call wait the same time, and put the first of them off by another."""
 
-    def __init__(self, wait_s: float) -> None:
+    def __init__(self, wait_s: float, put_off_s: float = 0.0) -> None:
         self._wait_s = wait_s
-        self.asked: list[tuple[str, str, float]] = []
+        self._put_off_s = put_off_s
+        self.asked: list[tuple[str, str]] = []
+        self.learnt: list[tuple[int | None, LimitNews | None, type[MarketplaceError] | None]] = []
 
-    async def wait_s(self, account: str, group: str, at_most_s: float) -> float:
-        self.asked.append((account, group, at_most_s))
-        return self._wait_s
+    async def take(self, call: Call) -> Permit:
+        self.asked.append((call.account, call.group))
+        if self._wait_s > call.patience_s:
+            raise RateLimited(timedelta(seconds=self._wait_s))
+        return Permit(self._wait_s)
+
+    async def renew(self, call: Call, permit: Permit) -> Permit:
+        put_off_s, self._put_off_s = self._put_off_s, 0.0
+        return Permit(put_off_s)
+
+    async def learn(
+        self, call: Call, permit: Permit, answer: Answer | None, news: LimitNews | None, error: MarketplaceError | None, age_s: float
+    ) -> None:
+        self.learnt.append((answer and answer.status, news, error and type(error)))
 
 
 @pytest.fixture
@@ -192,7 +206,7 @@ async def test_the_budget_is_asked_before_each_attempt_and_its_wait_is_slept(
 
     await transport_for(http, sleeps, budget).send(call_to(server), read)
 
-    assert budget.asked == [("wildberries:acme", "goods", 10.0)] * 2
+    assert budget.asked == [("wildberries:acme", "goods")] * 2
     assert sleeps.asked_s.count(3.0) == 2
 
 
