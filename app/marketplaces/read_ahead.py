@@ -2,22 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TypeVar
 
 from app.marketplaces.contract import Page
 
 Item = TypeVar("Item")
 
-MOST_PAGES_WAITING = 8
+MOST_PAGES = 8
+# A write costs much the same for one page as for several; so it waits for that many items, but not long for the pages of a slow marketplace.
+ENOUGH_ITEMS = 800
+PATIENCE_S = 0.1
 
 
 async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Page[Item]]]:
-    """Yield the pages in order, each time all that came since the last time: one from a slow marketplace, several from a fast one.
+    """Yield the pages in order, each time as many as are worth a write: one from a slow marketplace, several from a fast one.
 
-    While the caller writes them, the next ones are fetched, `MOST_PAGES_WAITING` at most, so memory does not grow with the catalogue. What
+    While the caller writes at most `MOST_PAGES`, the next ones are fetched, so many again, so memory does not grow with the catalogue. What
     fetching raises is raised here, after the pages that came before it.
     """
-    waiting: asyncio.Queue[Page[Item] | None] = asyncio.Queue(MOST_PAGES_WAITING)
+    waiting: asyncio.Queue[Page[Item] | None] = asyncio.Queue(MOST_PAGES)
 
     async def fetch() -> None:
         try:
@@ -32,18 +36,18 @@ async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Pag
 
     fetching = asyncio.create_task(fetch())
     try:
-        ended = False
-        while not ended:
-            batch: list[Page[Item]] = []
-            page = await waiting.get()
-            while page is not None:
-                batch.append(page)
-                if waiting.empty():
-                    break
-                page = waiting.get_nowait()
-            ended = page is None
-            if batch:
-                yield batch
+        page = await waiting.get()
+        while page is not None:
+            batch = [page]
+            items = len(page.items)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    while items < ENOUGH_ITEMS and len(batch) < MOST_PAGES and (page := await waiting.get()) is not None:
+                        batch.append(page)
+                        items += len(page.items)
+            yield batch
+            if page is not None:
+                page = await waiting.get()
         await fetching
     finally:
         fetching.cancel()

@@ -15,7 +15,7 @@ import msgspec
 
 from app.marketplaces.contract import FetchedStock
 
-MOST_IN_MEMORY = 8_000
+MOST_IN_MEMORY = 10_000
 """Products; some 3 MB."""
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
+from app.marketplaces import read_ahead as read_ahead_module
 from app.marketplaces.contract import Page
-from app.marketplaces.read_ahead import MOST_PAGES_WAITING, read_ahead
+from app.marketplaces.read_ahead import MOST_PAGES, read_ahead
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,30 @@ async def test_fetching_goes_on_while_the_caller_writes_and_not_without_end():
     for _ in range(100):
         await asyncio.sleep(0)
 
-    assert 1 < len(fetched) <= 2 * (MOST_PAGES_WAITING + 1)
+    assert 1 < len(fetched) <= 2 * (MOST_PAGES + 1)
+    await batches.aclose()
+
+
+async def test_pages_that_come_quickly_are_given_together():
+    assert [len(batch) async for batch in read_ahead(pages(20))] == [8, 8, 4]
+
+
+async def test_a_page_of_a_slow_marketplace_does_not_wait_for_the_next_one(monkeypatch):
+    monkeypatch.setattr(read_ahead_module, "PATIENCE_S", 0.01)
+    released = asyncio.Event()
+
+    async def slow():
+        yield Page([0], b"0")
+        await released.wait()
+        yield Page([1], b"1")
+
+    batches = read_ahead(slow())
+    async with asyncio.timeout(2):
+        first = await anext(batches)
+        released.set()
+        second = await anext(batches)
+
+    assert [[page.items for page in batch] for batch in (first, second)] == [[[0]], [[1]]]
     await batches.aclose()
 
 
