@@ -63,7 +63,10 @@ class RateLimited(MarketplaceError):
     title = "The marketplace asks for patience"
 
     def __init__(self, retry_after: timedelta, *, excerpt: str = "") -> None:
-        super().__init__(f"The marketplace asked us to wait {retry_after.total_seconds():.0f} s.", excerpt=excerpt)
+        wait_s = f"{retry_after.total_seconds():.0f}"
+        super().__init__(
+            f"The marketplace asked us to wait {wait_s} s.", detail_ru=f"Маркетплейс просит подождать {wait_s} с.", excerpt=excerpt
+        )
         self.retry_after = retry_after
 
 
