@@ -24,6 +24,7 @@ from app.migrations import pending
 from app.observability.access_log import AccessLog
 from app.observability.health import create_health_router
 from app.observability.logs import configure_logs
+from app.orders.controllers import OrderController
 from app.products.controllers import ProductController
 from app.redis import get_redis, start_redis, stop_redis
 from app.runs.controllers import SyncController
@@ -63,7 +64,15 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
     api = Router(
         API_PATH,
-        route_handlers=[AuthController, TenantController, CredentialController, SyncController, ProductController, WebhookController],
+        route_handlers=[
+            AuthController,
+            TenantController,
+            CredentialController,
+            SyncController,
+            ProductController,
+            OrderController,
+            WebhookController,
+        ],
         dependencies=CALLER_DEPENDENCIES,
     )
     app = Litestar(

@@ -14,26 +14,28 @@ SAVE = """
     INSERT INTO checkpoints (id, tenant_id, marketplace, stage, cursor, full_pass_run, full_pass_at, run_id, updated_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
         ON CONFLICT (tenant_id, marketplace, stage) DO UPDATE
-       SET cursor = excluded.cursor, run_id = excluded.run_id, full_pass_run = excluded.full_pass_run, full_pass_at = excluded.full_pass_at, updated_at = now()
+       SET cursor = excluded.cursor, run_id = excluded.run_id, full_pass_run = excluded.full_pass_run, full_pass_at = excluded.full_pass_at,
+           updated_at = now()
 """
 
 
 class Progressed(msgspec.Struct, frozen=True):
     """`cursor` is the marketplace's own, empty before the first page. `full_pass_run` is the run that walks everything now, if one does;
-    `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock. `run_id` is the run that wrote it: some
-    cursors serve only within a run."""
+    `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock. `run_id` is the run that wrote
+    it: some cursors serve only within a run. `saved_at` is when that was."""
 
     cursor: bytes = b""
     full_pass_run: UUID | None = None
     full_pass_at: datetime | None = None
     full_pass_age_s: float | None = None
     run_id: UUID | None = None
+    saved_at: datetime | None = None
 
 
 async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage) -> Progressed:
     """Where the stage stands; the beginning, if it never ran."""
     row = await connection.fetchrow(
-        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8, run_id FROM checkpoints "
+        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8, run_id, updated_at FROM checkpoints "
         "WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
         tenant_id, marketplace, stage,
     )  # fmt: skip

@@ -5,6 +5,7 @@ that number: a worker that was paused past its lease, or whose run was cancelled
 clock decides.
 """
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ MOST_CRASHES = 3
 _stages = msgspec.json.Decoder(list[StageReport])
 
 CLAIMED = (
-    'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, now() AS claimed_at, '
+    'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
     "(SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language"
 )
 
@@ -82,11 +83,17 @@ class Lease:
         self.full: bool = row["full"]
         self.attempt: int = row["attempt"]
         self.crashes: int = row["crashes"]
+        self.started_at: datetime = row["started_at"]
         self.claimed_at: datetime = row["claimed_at"]
+        self._claimed = time.monotonic()
         self.language: str = row["language"]
         self.length = lease
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
+
+    def now(self) -> datetime:
+        """The time by the database's clock, and never ahead of it."""
+        return self.claimed_at + timedelta(seconds=time.monotonic() - self._claimed)
 
     @asynccontextmanager
     async def writing(self, stage: StageReport, *, total: int | None = None) -> AsyncGenerator[Connection]:

@@ -1,5 +1,6 @@
 """A run as the API tells it, and what each of its stages did."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -8,8 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from app.api.structs import In
-from app.marketplaces.contract import Marketplace
+from app.marketplaces.contract import Marketplace, Rejected
 from app.runs.tables import RunStatus, Stage, Trigger
+
+MOST_REJECTIONS = 3
 
 StageStatus = Literal["pending", "running", "succeeded", "partial", "skipped", "failed"]
 
@@ -22,10 +25,12 @@ class ErrorOut(msgspec.Struct, frozen=True):
 
 
 class StageReport(msgspec.Struct, omit_defaults=False):
-    """What a stage did so far. Counts are items: products in `products`, shelves (size and warehouse) in `stocks`, where
-    `archived` counts the shelves that are gone.
+    """What a stage did so far. Counts are items: products in `products`, their prices in `prices`, shelves (size and warehouse) in `stocks`, where
+    `archived` counts the shelves that are gone, and orders in `orders`.
 
-    `requests` are calls to the marketplace, retries included; `waited_s` is the time spent on its limits; `rejected` items could not be understood.
+    `requests` are calls to the marketplace, retries included; `waited_s` is the time spent on its limits; `rejected` items could not be understood, or
+    belong to products that the catalogue does not show, and `rejections` says why, of the first three. A stage that the marketplace asked for patience
+    is `pending` until `not_before`, while the others go on; its `error` says why it waits.
     """
 
     name: Stage
@@ -36,10 +41,20 @@ class StageReport(msgspec.Struct, omit_defaults=False):
     unchanged: int = 0
     archived: int = 0
     rejected: int = 0
+    rejections: list[str] = []
     requests: int = 0
     waited_s: float = 0.0
     duration_s: float = 0.0
     error: ErrorOut | None = None
+    not_before: datetime | None = None
+
+    def reject(self, items: Iterable[Rejected]) -> None:
+        """Count items that were left out, and keep the first reasons."""
+        for item in items:
+            self.rejected += 1
+            if len(self.rejections) < MOST_REJECTIONS:
+                # A new list: who keeps the report as it was must not see it grow.
+                self.rejections = [*self.rejections, f"{item.external_id or '?'}"[:40] + f": {item.reason}"[:160]]
 
     @property
     def changes(self) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.database import Connection, tenant_scope
-from app.errors import CredentialsMissing, FieldError, InvalidInput, NotFound
+from app.errors import CredentialsMissing, NotFound
 from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
@@ -20,8 +20,11 @@ from app.runs.tables import RunStatus, Stage, Trigger
 # Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
 PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
 
-# What can be copied at present.
-STAGES: dict[Marketplace, tuple[Stage, ...]] = {Marketplace.WILDBERRIES: (Stage.PRODUCTS, Stage.STOCKS)}
+# What a run copies where nobody asks for less.
+STAGES: dict[Marketplace, tuple[Stage, ...]] = {
+    Marketplace.WILDBERRIES: (Stage.PRODUCTS, Stage.STOCKS),
+    Marketplace.OZON: tuple(Stage),
+}
 
 SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.OZON: "ozon_credentials_encrypted"}
 
@@ -64,16 +67,8 @@ async def add_run(
     """Queue a run in the caller's transaction, or join the active one. True beside it: it is new.
 
     After the commit the caller rings with `WakeWorker`; forgetting to costs a moment, since the scheduler rings too.
-
-    Raises:
-        InvalidInput: a scope can't be copied from that marketplace.
     """
-    possible = STAGES.get(marketplace, ())
-    impossible = [stage for stage in scopes or () if stage not in possible]
-    if impossible:
-        message = f"{', '.join(impossible)} can't be copied from {marketplace} yet; {', '.join(possible) or 'nothing'} can"
-        raise InvalidInput(f"scopes: {message}.", (FieldError("scopes", message),))
-    stages = [stage for stage in possible if scopes is None or stage in scopes]
+    stages = [stage for stage in STAGES[marketplace] if scopes is None or stage in scopes]
     row = await connection.fetchrow(REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger])
     assert row is not None  # an upsert without a WHERE gives its row
     return _run_out(row), row["created"]

@@ -1,44 +1,84 @@
-"""What a bot can forward to a seller as it is, in the seller's language."""
+"""What a bot can forward to a seller as it is, in the seller's language: `ru` or `en`."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+from app.errors import StockTrackerError
 from app.events.types import SyncCounts
 from app.marketplaces.contract import Marketplace
+from app.marketplaces.errors import MarketplaceError
 from app.runs.schemas import ErrorOut
 
-Language = Literal["ru", "en"]
+# An event's message has room for the whole of it.
+MOST_REASONS = 3
+MOST_REASON_LENGTH = 250
 
-
-def sync_completed(language: Language, marketplace: Marketplace, counts: SyncCounts, low_stock: int, *, partial: bool) -> str:
-    """Numbers after colons, so that no word has to agree with them."""
-    name = marketplace.value.capitalize()
-    products, units = counts.products, f"{counts.stocks.total_units:,}".replace(",", "\u00a0")
-    if language == "en":
-        head = f"{name}: sync finished" + (", though not all of it worked." if partial else ".")
-        body = f"Products: {products.total} (new: {products.created}, changed: {products.updated}, archived: {products.archived}). Units: {units}."
-        return f"{head} {body}" + (f" Low in stock: {low_stock}." if low_stock else "")
-    head = f"{name}: синхронизация завершена" + (", но не полностью." if partial else ".")
-    body = f"Товаров: {products.total} (новых: {products.created}, изменено: {products.updated}, в архиве: {products.archived}). Остаток, шт.: {units}."
-    return f"{head} {body}" + (f" Заканчиваются: {low_stock}." if low_stock else "")
-
-
-# Of the errors that a seller meets. What is not here is for support, in English.
+# Where an error has no Russian words of its own. What is not here is for support, in English.
 REASONS_RU = {
     "credentials_rejected": "Маркетплейс не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
     "credentials_missing": "Ключ не задан: отправьте его боту.",
     "credentials_unreadable": "Ключ не удаётся прочитать: отправьте его боту ещё раз.",
     "scope_missing": "У ключа нет нужной категории: создайте новый и отметьте её.",
+    "marketplace_rate_limited": "Маркетплейс просит подождать. Мы продолжим сами, когда он разрешит.",
+    "marketplace_report_not_ready": "Маркетплейс ещё готовит отчёт. Мы заберём его сами.",
+    "marketplace_circuit_open": "Маркетплейс сейчас не отвечает никому. Мы продолжим сами, когда он вернётся.",
     "marketplace_unavailable": "Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.",
     "marketplace_method_gone": "Маркетплейс отключил нужный метод. Мы уже знаем об этом.",
     "unexpected_response": "Маркетплейс ответил непонятно. Мы попробуем ещё раз по расписанию.",
-    "crashed": "Синхронизация трижды прервалась. Попробуйте ещё раз.",
-    "internal_error": "Ошибка на нашей стороне. Мы уже знаем об этом.",
+}
+
+# What no error says, since we notice it ourselves.
+OWN_REASONS = {
+    "crashed": {
+        "ru": "Синхронизация трижды прервалась. Попробуйте ещё раз; если не поможет, напишите в поддержку.",
+        "en": "The sync was interrupted three times. Please try again; if that fails, tell support.",
+    },
+    "internal_error": {
+        "ru": "Ошибка на нашей стороне. Мы уже знаем об этом.",
+        "en": "Something went wrong on our side; we have been told.",
+    },
 }
 
 
-def sync_failed(language: Language, marketplace: Marketplace, error: ErrorOut) -> str:
+def reason(language: str, error: StockTrackerError) -> ErrorOut:
+    """What went wrong, in the error's own words where it has them in that language."""
+    if language == "ru":
+        own = error.detail_ru if isinstance(error, MarketplaceError) else ""
+        return ErrorOut(error.code, own or REASONS_RU.get(error.code, error.detail))
+    return ErrorOut(error.code, error.detail)
+
+
+def own_reason(language: str, code: Literal["crashed", "internal_error"]) -> ErrorOut:
+    """What went wrong where no error says it."""
+    return ErrorOut(code, OWN_REASONS[code][language])
+
+
+def sync_completed(language: str, marketplace: Marketplace, counts: SyncCounts, low_stock: int, *, shortcomings: Sequence[ErrorOut]) -> str:
+    """Numbers after colons, so that no word has to agree with them. `shortcomings` are what kept parts of the sync from working."""
+    name = marketplace.value.capitalize()
+    products, units = counts.products, f"{counts.stocks.total_units:,}".replace(",", "\u00a0")
+    if language == "en":
+        sentences = [
+            f"{name}: sync finished" + (", though not all of it worked." if shortcomings else "."),
+            f"Products: {products.total} (new: {products.created}, changed: {products.updated}, archived: {products.archived}).",
+            f"Units: {units}.",
+            f"New orders: {counts.orders.new}." if counts.orders.new else "",
+            f"Low in stock: {low_stock}." if low_stock else "",
+        ]
+    else:
+        sentences = [
+            f"{name}: синхронизация завершена" + (", но не полностью." if shortcomings else "."),
+            f"Товаров: {products.total} (новых: {products.created}, изменено: {products.updated}, в архиве: {products.archived}).",
+            f"Остаток, шт.: {units}.",
+            f"Новых заказов: {counts.orders.new}." if counts.orders.new else "",
+            f"Заканчиваются: {low_stock}." if low_stock else "",
+        ]
+    # One cause may have kept several stages from working.
+    reasons = list(dict.fromkeys(error.detail[:MOST_REASON_LENGTH] for error in shortcomings))[:MOST_REASONS]
+    return " ".join(filter(None, [*sentences, *reasons]))
+
+
+def sync_failed(language: str, marketplace: Marketplace, error: ErrorOut) -> str:
     """What happened, and what the seller can do."""
     name = marketplace.value.capitalize()
-    if language == "en":
-        return f"{name}: the sync failed. {error.detail}"
-    return f"{name}: синхронизация не удалась. {REASONS_RU.get(error.code, error.detail)}"
+    return f"{name}: the sync failed. {error.detail}" if language == "en" else f"{name}: синхронизация не удалась. {error.detail}"

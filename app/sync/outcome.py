@@ -1,7 +1,6 @@
 """How a run ends: its status, and the event that says so, in one transaction."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from app.credentials.service import confirm_credentials
 from app.database import Connection, tenant_scope
@@ -47,9 +46,9 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
     """
     status = RunStatus.FAILED if error else status_of(lease.stages)
     if status is RunStatus.FAILED and error is None:
-        error = next((stage.error for stage in lease.stages if stage.error), ErrorOut("internal_error", "No part of the sync worked."))
+        error = next((stage.error for stage in lease.stages if stage.error), messages.own_reason(lease.language, "internal_error"))
     async with tenant_scope(lease.tenant_id) as connection:
-        language = cast("messages.Language", await lock_tenant(connection, lease.tenant_id))
+        await lock_tenant(connection, lease.tenant_id)
         duration_s = await lease.finish(connection, status, error)
         if error:
             failed = SyncFailed(
@@ -59,18 +58,16 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
                 marketplace=lease.marketplace,
                 trigger=lease.trigger,
                 error=EventError(code=error.code, detail=error.detail),
-                message=messages.sync_failed(language, lease.marketplace, error),
+                message=messages.sync_failed(lease.language, lease.marketplace, error),
             )
             await record(connection, lease.tenant_id, failed)
         else:
             await confirm_credentials(connection, lease.tenant_id, lease.marketplace, read_at=lease.claimed_at)
-            await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s, language))
+            await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s))
     return status
 
 
-async def _completed(
-    connection: Connection, lease: Lease, status: RunStatus, duration_s: float, language: messages.Language
-) -> SyncCompleted:
+async def _completed(connection: Connection, lease: Lease, status: RunStatus, duration_s: float) -> SyncCompleted:
     totals = await connection.fetchrow(TOTALS, lease.tenant_id, lease.marketplace)
     assert totals is not None  # an aggregate gives a row
     low = await connection.fetch(LOW_STOCK, lease.tenant_id, lease.marketplace, LOW_STOCK_LISTED)
@@ -78,10 +75,11 @@ async def _completed(
     by_name = {stage.name: stage for stage in lease.stages}
     products = by_name.get(Stage.PRODUCTS, StageReport(Stage.PRODUCTS))
     stocks = by_name.get(Stage.STOCKS, StageReport(Stage.STOCKS))
+    orders = by_name.get(Stage.ORDERS, StageReport(Stage.ORDERS))
     counts = SyncCounts(
         products=ProductCounts(created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]),
-        stocks=StockCounts(changed=stocks.created + stocks.updated + stocks.archived, total_units=totals["units"]),
-        orders=OrderCounts(new=0),
+        stocks=StockCounts(changed=stocks.changes, total_units=totals["units"]),
+        orders=OrderCounts(new=orders.created),
     )
     return SyncCompleted(
         tenant_id=lease.tenant_id,
@@ -94,5 +92,7 @@ async def _completed(
         counts=counts,
         low_stock=[LowStockItem(product_id=row["id"], article=row["article"], title=row["title"], stock=row["stock_total"]) for row in low],
         low_stock_total=low_stock_total,
-        message=messages.sync_completed(language, lease.marketplace, counts, low_stock_total, partial=status is RunStatus.PARTIAL),
+        message=messages.sync_completed(
+            lease.language, lease.marketplace, counts, low_stock_total, shortcomings=[stage.error for stage in lease.stages if stage.error]
+        ),
     )

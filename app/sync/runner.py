@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -16,21 +17,29 @@ from app.errors import CredentialsMissing, StockTrackerError, Unavailable
 from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
 from app.marketplaces.contract import MarketplaceClient
-from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.marketplaces.errors import CircuitOpen, CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.orders.service import OrderService
+from app.products.prices import PriceService
 from app.products.service import ProductService
+from app.runs.checkpoints import load_checkpoint
 from app.runs.lease import HEARTBEAT_S, MOST_CRASHES, Lease, LeaseLost, claim
 from app.runs.log import write_sync_log
-from app.runs.schemas import ErrorOut, StageReport
+from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
+from app.sync.messages import own_reason, reason
 from app.sync.outcome import finish
 from app.vault import CredentialsUnreadable
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
+# An order is kept without its product until that is known; a price and a shelf are not.
+NEEDS_PRODUCTS = (Stage.PRICES, Stage.STOCKS)
 # Syncs wait for the network most of the time, so many go on at once in a process.
 DEFAULT_CONCURRENCY = 64
 # A shutdown waits for the write that is under way, not for the page that is being fetched.
 STOP_PATIENCE_S = 5.0
+# A run that the marketplace keeps waiting ends at some time, for the next one to begin.
+MOST_WAITING = timedelta(hours=24)
 
 log = structlog.get_logger(__name__)
 
@@ -112,25 +121,28 @@ async def _carry_out(lease: Lease) -> None:
 
 async def _run_stages(lease: Lease) -> None:
     if lease.crashes >= MOST_CRASHES:
-        status = await finish(
-            lease, ErrorOut("crashed", "The sync was interrupted three times. Please try again; if that fails, tell support.")
-        )
+        status = await finish(lease, own_reason(lease.language, "crashed"))
         log.error("run.crashed", status=status)
         return
     try:
         client = await create_marketplace_client(lease.tenant_id, lease.marketplace)
         for report in lease.stages:
-            if report.status not in FINAL:
+            if report.status not in FINAL and not await _has_to_wait(lease, report):
                 await _run_stage(lease, report, client)
-        status = await finish(lease)
-        log.info("run.finished", status=status)
-    except RateLimited as error:
+        if waiting := [report.not_before for report in lease.stages if report.status not in FINAL and report.not_before]:
+            # A stage that has to be patient holds no worker, and held up none of the others.
+            await lease.put_back(max(min(waiting) - lease.now(), timedelta()))
+            log.info("run.put_back", not_before=min(waiting).isoformat())
+        else:
+            status = await finish(lease)
+            log.info("run.finished", status=status)
+    except CircuitOpen as error:
         await lease.put_back(error.retry_after)
-        log.info("run.put_back", retry_after_s=error.retry_after.total_seconds())
+        log.info("run.put_back", retry_after_s=error.retry_after.total_seconds(), code=error.code)
     except CredentialsRejected as error:
         await _reject(lease, error)
     except (CredentialsMissing, CredentialsUnreadable) as error:
-        await finish(lease, ErrorOut(error.code, error.detail))
+        await finish(lease, reason(lease.language, error))
         log.warning("run.no_usable_key", code=error.code)
     except asyncio.CancelledError:
         with suppress(LeaseLost):
@@ -139,56 +151,89 @@ async def _run_stages(lease: Lease) -> None:
         raise
 
 
+async def _has_to_wait(lease: Lease, report: StageReport) -> bool:
+    if report.not_before is not None and report.not_before > lease.now():
+        return True
+    products = next((stage for stage in lease.stages if stage.name is Stage.PRODUCTS), None)
+    if report.name not in NEEDS_PRODUCTS or products is None or products.status in FINAL:
+        return False
+    # The products have to wait. Of a shop that was never copied whole, most prices and shelves would belong to products that we don't know yet.
+    async with tenant_scope(lease.tenant_id) as connection:
+        reached = await load_checkpoint(connection, lease.tenant_id, lease.marketplace, Stage.PRODUCTS)
+    return reached.full_pass_at is None
+
+
 async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClient) -> None:
-    """Carry out one stage. What stops it, but not the others, stands in its report; what stops the run is raised."""
+    """Carry out one stage. What stops it, but not the others, stands in its report; what stops the run is raised.
+
+    Raises:
+        CircuitOpen, CredentialsRejected: no other stage can work either.
+    """
     before, began = (client.traffic.requests, client.traffic.waited_s, report.duration_s), time.monotonic()
-
-    def account() -> None:
-        report.requests += client.traffic.requests - before[0]
-        report.waited_s = round(report.waited_s + client.traffic.waited_s - before[1], 3)
-        report.duration_s = round(before[2] + time.monotonic() - began, 3)
-
     # What a killed worker wrote counts too: it may not have come to what is done about it below.
     changed = report.changes
-    report.status, report.error = "running", None
+    report.status, report.error, report.not_before = "running", None, None
     try:
-        match report.name:
-            case Stage.PRODUCTS:
-                await ProductService(lease.tenant_id, client).sync(lease, report, lease.marketplace)
-            case Stage.STOCKS:
-                await StockService(lease.tenant_id, client).sync(lease, report, lease.marketplace)
-            case Stage.PRICES | Stage.ORDERS:
-                raise RuntimeError(f"Nothing carries out the stage {report.name}; app.runs.service.STAGES must not name it.")
+        await _sync(lease, report, client)
         report.status = "partial" if report.error else "succeeded"
     except ScopeMissing as error:
-        report.status, report.error = "skipped", ErrorOut(error.code, error.detail)
+        report.status, report.error = "skipped", reason(lease.language, error)
     except CredentialsRejected as error:
-        report.status, report.error = "failed", ErrorOut(error.code, error.detail)
+        report.status, report.error = "failed", reason(lease.language, error)
         raise
-    except (RateLimited, LeaseLost, Unavailable):
+    except RateLimited as error:
+        report.status, report.error = "pending", reason(lease.language, error)
+        if isinstance(error, CircuitOpen):
+            raise
+        not_before = lease.now() + error.retry_after
+        if not_before > lease.started_at + MOST_WAITING:
+            report.status = "failed"
+        else:
+            report.not_before = not_before
+        log.info("stage.waits", stage=report.name, code=error.code, retry_after_s=error.retry_after.total_seconds(), status=report.status)
+    except (LeaseLost, Unavailable):
         raise
     except MarketplaceError as error:
         log.warning("stage.failed", stage=report.name, code=error.code, excerpt=error.excerpt)
-        report.status, report.error = "failed", ErrorOut(error.code, error.detail)
+        report.status, report.error = "failed", reason(lease.language, error)
     except StockTrackerError:
         raise
     except Exception:
         # A fault of ours must not stop the other stages, nor hide: it stands in the log with its traceback.
         log.exception("stage.crashed", stage=report.name)
-        report.status, report.error = "failed", ErrorOut("internal_error", "Something went wrong on our side; we have been told.")
+        report.status, report.error = "failed", own_reason(lease.language, "internal_error")
     finally:
-        account()
-        if changed or report.changes:
+        if report.status == "running":
+            report.status = "pending"  # given back in the middle
+        report.requests += client.traffic.requests - before[0]
+        report.waited_s = round(report.waited_s + client.traffic.waited_s - before[1], 3)
+        report.duration_s = round(before[2] + time.monotonic() - began, 3)
+        if (changed or report.changes) and report.name is not Stage.ORDERS:
             # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
             await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
     async with lease.writing(report) as connection:
-        await write_sync_log(connection, lease, report)
+        if report.status in FINAL:
+            await write_sync_log(connection, lease, report)
+
+
+async def _sync(lease: Lease, report: StageReport, client: MarketplaceClient) -> None:
+    tenant_id, marketplace = lease.tenant_id, lease.marketplace
+    match report.name:
+        case Stage.PRODUCTS:
+            await ProductService(tenant_id, client).sync(lease, report, marketplace)
+        case Stage.PRICES:
+            await PriceService(tenant_id, client).sync(lease, report, marketplace)
+        case Stage.STOCKS:
+            await StockService(tenant_id, client).sync(lease, report, marketplace)
+        case Stage.ORDERS:
+            await OrderService(tenant_id, client).sync(lease, report, marketplace)
 
 
 async def _reject(lease: Lease, error: CredentialsRejected) -> None:
+    told = reason(lease.language, error)
     async with tenant_scope(lease.tenant_id) as connection:
-        await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail, read_at=lease.claimed_at)
-    await finish(lease, ErrorOut(error.code, error.detail))
+        await reject_credentials(connection, lease.tenant_id, lease.marketplace, told.detail, read_at=lease.claimed_at)
+    await finish(lease, told)
     log.warning("run.credentials_rejected", excerpt=error.excerpt)
 
 

@@ -1,0 +1,102 @@
+"""The orders of one tenant: looked at, and copied from the marketplace."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from app.api.pagination import PageOut, decode_cursor, encode_cursor
+from app.credentials.factory import create_marketplace_client
+from app.database import tenant_scope
+from app.marketplaces.contract import Marketplace, MarketplaceClient
+from app.marketplaces.read_ahead import read_ahead
+from app.orders import store
+from app.orders.schemas import OrderLineOut, OrderOut, OrderQuery
+from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
+from app.runs.lease import Lease
+from app.runs.schemas import StageReport
+from app.runs.tables import Stage
+
+COLUMNS = (
+    "id, marketplace, external_id, number, status, marketplace_status, fulfilment, warehouse, destination, currency, "
+    "ordered_at, changed_at, updated_at"
+)
+
+LINES = """
+    SELECT line.order_id, line.product_id, line.product_external_id, line.size_id, line.article, product.title, line.quantity, line.price
+      FROM order_lines AS line LEFT JOIN products AS product ON product.id = line.product_id
+     WHERE line.order_id = ANY($1::uuid[])
+     ORDER BY line.id
+"""
+
+
+class OrderService:
+    """The orders of one tenant. Its client comes from the factory when the first marketplace call needs it."""
+
+    def __init__(self, tenant_id: UUID, client: MarketplaceClient | None = None) -> None:
+        self.tenant_id = tenant_id
+        self._client = client
+
+    async def list_orders(self, query: OrderQuery) -> PageOut[OrderOut]:
+        """A page of orders, newest first."""
+        fingerprint = ("orders", msgspec.structs.replace(query, limit=0, cursor=None))
+        arguments: list[object] = [self.tenant_id, query.limit + 1]
+        conditions = ["tenant_id = $1"]
+
+        def argument(value: object) -> str:
+            arguments.append(value)
+            return f"${len(arguments)}"
+
+        if query.marketplace:
+            conditions.append(f"marketplace = {argument(query.marketplace)}")
+        if query.status:
+            conditions.append(f"status = {argument(query.status)}")
+        if query.since:
+            conditions.append(f"ordered_at >= {argument(query.since)}")
+        if query.until:
+            conditions.append(f"ordered_at < {argument(query.until)}")
+        if query.product_id:
+            conditions.append(f"EXISTS (SELECT FROM order_lines WHERE order_id = orders.id AND product_id = {argument(query.product_id)})")
+        if query.cursor:
+            place = ", ".join(argument(value) for value in decode_cursor(query.cursor, fingerprint, (datetime, UUID)))
+            conditions.append(f"(ordered_at, id) < ({place})")
+        statement = f"SELECT {COLUMNS} FROM orders WHERE {' AND '.join(conditions)} ORDER BY ordered_at DESC, id DESC LIMIT $2"
+        async with tenant_scope(self.tenant_id) as connection:
+            rows = await connection.fetch(statement, *arguments)
+            more, rows = len(rows) > query.limit, rows[: query.limit]
+            lines: dict[UUID, list[OrderLineOut]] = {row[0]: [] for row in rows}
+            for order_id, *line in await connection.fetch(LINES, list(lines)):
+                lines[order_id].append(OrderLineOut(*line))
+        items = [OrderOut(*row, lines=lines[row[0]]) for row in rows]
+        return PageOut(items, encode_cursor(fingerprint, (items[-1].ordered_at, items[-1].id)) if more else None)
+
+    async def sync(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> None:
+        """Copy the orders that are new or changed since the checkpoint; in a full run, as far back as the marketplace tells.
+
+        Raises:
+            LeaseLost: stop; what was committed stays.
+            MarketplaceError: the stage can't go on; what was committed stays, and the next run goes on behind it.
+        """
+        client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
+        cursor = await self._begin(lease, report, marketplace)
+        async for pages in read_ahead(client.order_pages(cursor)):
+            orders = [order for page in pages for order in page.items]
+            rejected = [item for page in pages for item in page.rejected]
+            reached = Progressed(cursor=pages[-1].cursor, run_id=lease.run_id)
+            async with lease.writing(report, total=pages[-1].total) as connection:
+                written = await store.write_orders(connection, self.tenant_id, marketplace, orders)
+                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
+                report.fetched += len(orders) + len(rejected)
+                report.created += written.created
+                report.updated += written.updated
+                report.unchanged += written.unchanged
+                report.reject(rejected)
+
+    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> bytes:
+        async with lease.writing(report) as connection:
+            reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS)
+            if reached.saved_at is None:
+                return b""
+            if await store.resolve_lines(connection, self.tenant_id, marketplace, since=reached.saved_at):
+                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
+            return b"" if lease.full and reached.run_id != lease.run_id else reached.cursor

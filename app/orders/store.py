@@ -1,0 +1,210 @@
+"""The SQL that matters about orders: set-based, and silent about what did not change."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+
+from app.database import Connection
+from app.ids import new_id
+from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, Marketplace, OrderStatus
+
+_pack = msgspec.msgpack.Encoder().encode
+
+# By a join and not by ANY: the planner would walk all orders and compare each with each id of the batch.
+KNOWN = """
+    SELECT stored.external_id, stored.id, stored.digest, stored.changed_at
+      FROM unnest($3::text[]) AS fetched (external_id)
+      JOIN orders AS stored ON stored.tenant_id = $1 AND stored.marketplace = $2 AND stored.external_id = fetched.external_id
+"""
+
+# Many rows go as one JSON argument: asyncpg takes twice the time to pack them as arrays.
+UPSERT = """
+    INSERT INTO orders
+           (id, tenant_id, marketplace, external_id, number, status, marketplace_status, fulfilment, warehouse, destination, currency,
+            ordered_at, changed_at, digest, created_at, updated_at)
+    SELECT id, $1, $2, external_id, number, status, marketplace_status, fulfilment, warehouse, destination, currency,
+           ordered_at, changed_at, decode(digest, 'base64'), now(), now()
+      FROM json_to_recordset($3) AS fetched
+           (id uuid, external_id text, number text, status text, marketplace_status text, fulfilment text, warehouse text, destination text,
+            currency text, ordered_at timestamptz, changed_at timestamptz, digest text)
+        ON CONFLICT (tenant_id, marketplace, external_id) DO UPDATE
+       SET number = excluded.number, status = excluded.status, marketplace_status = excluded.marketplace_status,
+           fulfilment = excluded.fulfilment, warehouse = excluded.warehouse, destination = excluded.destination, currency = excluded.currency,
+           ordered_at = excluded.ordered_at, changed_at = excluded.changed_at, digest = excluded.digest, updated_at = now()
+"""
+
+INSERT_LINES = """
+    INSERT INTO order_lines (id, tenant_id, order_id, product_id, product_external_id, size_id, article, quantity, price)
+    SELECT id, $1, order_id, product_id, product_external_id, size_id, article, quantity, price
+      FROM json_to_recordset($2) AS fetched
+           (id uuid, order_id uuid, product_id uuid, product_external_id text, size_id text, article text, quantity int, price numeric(14, 2))
+"""
+
+PRODUCTS_BY_ID = """
+    SELECT product.external_id, product.id
+      FROM unnest($3::text[]) AS wanted (external_id)
+      JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = wanted.external_id
+"""
+
+# Nothing keeps a seller from giving an archived product's code to another one.
+BY_ARTICLE = "SELECT DISTINCT ON (article) article, id FROM products WHERE tenant_id = $1 AND marketplace = $2 {} ORDER BY article, archived_at DESC NULLS FIRST, id DESC"
+
+PRODUCTS_BY_ARTICLE = BY_ARTICLE.format("AND article = ANY($3::text[])")
+
+PRODUCTS_SINCE = "SELECT EXISTS (SELECT FROM products WHERE tenant_id = $1 AND marketplace = $2 AND created_at >= $3)"
+
+UNRESOLVED = """
+    SELECT line.id, line.product_external_id, line.article FROM order_lines AS line JOIN orders ON orders.id = line.order_id
+     WHERE line.tenant_id = $1 AND line.product_id IS NULL AND orders.marketplace = $2
+"""
+
+# Not one statement for both: a join by one of two columns is a comparison of all lines with all products.
+RESOLVE_BY_ID = f"""
+    UPDATE order_lines SET product_id = product.id
+      FROM ({UNRESOLVED}) AS line
+      JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = line.product_external_id
+     WHERE order_lines.id = line.id
+"""
+RESOLVE_BY_ARTICLE = f"""
+    UPDATE order_lines SET product_id = product.id
+      FROM ({UNRESOLVED}) AS line JOIN ({BY_ARTICLE.format("AND article <> ''")}) AS product ON product.article = line.article
+     WHERE order_lines.id = line.id
+"""
+
+
+class OrderRow(msgspec.Struct, gc=False):
+    """What is written of an order, as `UPSERT` reads it."""
+
+    id: UUID
+    external_id: str
+    number: str
+    status: OrderStatus
+    marketplace_status: str
+    fulfilment: Fulfilment
+    warehouse: str
+    destination: str
+    currency: str
+    ordered_at: datetime
+    changed_at: datetime | None
+    digest: bytes
+
+
+class LineRow(msgspec.Struct, gc=False):
+    """What is written of a line, as `INSERT_LINES` reads it."""
+
+    id: UUID
+    order_id: UUID
+    product_id: UUID | None
+    product_external_id: str | None
+    size_id: str | None
+    article: str
+    quantity: int
+    price: Decimal | None
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of the orders of a batch. One that came late, in an older state than the stored one, is unchanged."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+
+def digest(order: FetchedOrder) -> bytes:
+    """16 bytes that change when anything the marketplace says of the order does; the order of its lines does not matter."""
+    if len(order.lines) > 1:
+        order = msgspec.structs.replace(order, lines=tuple(sorted(order.lines, key=_pack)))
+    return blake2b(_pack(order), digest_size=16).digest()
+
+
+def newest(orders: Sequence[FetchedOrder]) -> dict[str, FetchedOrder]:
+    """Each order once: as it was changed last, as far as the marketplace says when; else as it came last."""
+    found: dict[str, FetchedOrder] = {}
+    for order in orders:
+        before = found.get(order.external_id)
+        if before is None or not _is_older(order.changed_at, before.changed_at):
+            found[order.external_id] = order
+    return found
+
+
+async def write_orders(connection: Connection, tenant_id: UUID, marketplace: Marketplace, orders: Sequence[FetchedOrder]) -> Written:
+    """Store what is new or differs. An older state never replaces a newer one, however late it comes."""
+    fetched = newest(orders)
+    known = {row[0]: row for row in await connection.fetch(KNOWN, tenant_id, marketplace, list(fetched))}
+    rows: list[OrderRow] = []
+    former: list[UUID] = []
+    for external_id, order in fetched.items():
+        stored, mark = known.get(external_id), digest(order)
+        if stored is None:
+            rows.append(_order_row(new_id(), order, mark))
+        elif stored[2] != mark and not _is_older(order.changed_at, stored[3]):
+            rows.append(_order_row(stored[1], order, mark))
+            former.append(stored[1])
+    if rows:
+        await connection.execute(UPSERT, tenant_id, marketplace, msgspec.json.encode(rows).decode())
+        if former:
+            await connection.execute("DELETE FROM order_lines WHERE order_id = ANY($1::uuid[])", former)
+        lines = [(row.id, line) for row in rows for line in fetched[row.external_id].lines]
+        await _insert_lines(connection, tenant_id, marketplace, lines)
+    return Written(created=len(rows) - len(former), updated=len(former), unchanged=len(fetched) - len(rows))
+
+
+async def resolve_lines(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, since: datetime) -> bool:
+    """Find the products of lines that were stored before their product was. False: no product was stored since then, so there is nothing to find."""
+    if not await connection.fetchval(PRODUCTS_SINCE, tenant_id, marketplace, since):
+        return False
+    await connection.execute(RESOLVE_BY_ID, tenant_id, marketplace)
+    await connection.execute(RESOLVE_BY_ARTICLE, tenant_id, marketplace)
+    return True
+
+
+async def _insert_lines(
+    connection: Connection, tenant_id: UUID, marketplace: Marketplace, lines: Sequence[tuple[UUID, FetchedOrderLine]]
+) -> None:
+    external_ids = {line.product_external_id for _, line in lines if line.product_external_id}
+    by_id: dict[str | None, UUID] = {}
+    if external_ids:
+        by_id = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ID, tenant_id, marketplace, list(external_ids))}
+    articles = {line.article for _, line in lines if line.article and line.product_external_id not in by_id}
+    by_article: dict[str, UUID] = {}
+    if articles:
+        by_article = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ARTICLE, tenant_id, marketplace, list(articles))}
+    rows = [
+        LineRow(
+            new_id(),
+            order_id,
+            by_id.get(line.product_external_id) or by_article.get(line.article),
+            line.product_external_id,
+            line.size_id,
+            line.article,
+            line.quantity,
+            line.price,
+        )
+        for order_id, line in lines
+    ]
+    await connection.execute(INSERT_LINES, tenant_id, msgspec.json.encode(rows).decode())
+
+
+def _is_older(changed_at: datetime | None, than: datetime | None) -> bool:
+    return changed_at is not None and than is not None and changed_at < than
+
+
+def _order_row(order_id: UUID, order: FetchedOrder, mark: bytes) -> OrderRow:
+    return OrderRow(
+        order_id,
+        order.external_id,
+        order.number,
+        order.status,
+        order.marketplace_status,
+        order.fulfilment,
+        order.warehouse,
+        order.destination,
+        order.currency,
+        order.ordered_at,
+        order.changed_at,
+        mark,
+    )

@@ -1,0 +1,97 @@
+"""The prices of one tenant's products, copied from the marketplace."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from app.credentials.factory import create_marketplace_client
+from app.database import Connection, tenant_scope
+from app.marketplaces.contract import FetchedPrice, Marketplace, MarketplaceClient, Rejected
+from app.marketplaces.read_ahead import read_ahead
+from app.runs.checkpoints import Progressed, load_cursor_of_run, save_checkpoint
+from app.runs.lease import Lease
+from app.runs.schemas import StageReport
+from app.runs.tables import Stage
+
+# What is compared is rounded as it is stored: a price of three decimals would differ for ever.
+WRITE = """
+    WITH known AS (
+        SELECT product.id, fetched.*,
+               (product.price, product.discounted_price, product.currency)
+               IS DISTINCT FROM (fetched.price, fetched.discounted_price, fetched.currency) AS differs
+          FROM json_to_recordset($3) AS fetched (external_id text, price numeric(14, 2), discounted_price numeric(14, 2), currency text)
+          JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id),
+    written AS (
+        UPDATE products
+           SET price = known.price, discounted_price = known.discounted_price, currency = known.currency, updated_at = now()
+          FROM known WHERE known.differs AND products.id = known.id)
+    SELECT count(*) AS known, count(*) FILTER (WHERE differs) AS updated, array_agg(external_id) AS external_ids FROM known
+"""
+
+
+class Row(msgspec.Struct, gc=False):
+    """What a product costs, as `WRITE` reads it."""
+
+    external_id: str
+    price: Decimal | None
+    discounted_price: Decimal | None
+    currency: str | None
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of the prices of a batch; `unknown` are ids of products that are not stored."""
+
+    updated: int
+    unchanged: int
+    unknown: list[str]
+
+
+class PriceService:
+    """The prices of one tenant's products. Its client comes from the factory when the first marketplace call needs it."""
+
+    def __init__(self, tenant_id: UUID, client: MarketplaceClient | None = None) -> None:
+        self.tenant_id = tenant_id
+        self._client = client
+
+    async def sync(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> None:
+        """Make the prices what the marketplace says. A product that it names without a price has none afterwards; one that it does not name
+        keeps its own.
+
+        A worker that takes the run over goes on behind the last page; another run begins anew.
+
+        Raises:
+            LeaseLost: stop; what was committed stays.
+            MarketplaceError: the stage can't go on; what was committed stays.
+        """
+        client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
+        async with tenant_scope(self.tenant_id) as connection:
+            cursor = await load_cursor_of_run(connection, self.tenant_id, marketplace, Stage.PRICES, lease.run_id)
+        async for pages in read_ahead(client.price_pages(cursor)):
+            prices = [price for page in pages for price in page.items]
+            rejected = [item for page in pages for item in page.rejected]
+            reached = Progressed(cursor=pages[-1].cursor, run_id=lease.run_id)
+            async with lease.writing(report, total=pages[-1].total) as connection:
+                written = await write_prices(connection, self.tenant_id, marketplace, prices)
+                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRICES, reached)
+                report.fetched += len(prices) + len(rejected)
+                report.updated += written.updated
+                report.unchanged += written.unchanged
+                report.reject(rejected)
+                # They belong to products that the catalogue doesn't show, such as cards in the trash.
+                report.reject(Rejected(external_id, "no such product in the catalogue") for external_id in written.unknown)
+
+
+async def write_prices(connection: Connection, tenant_id: UUID, marketplace: Marketplace, prices: Sequence[FetchedPrice]) -> Written:
+    """Store the prices that differ, in one statement. Where a product comes twice in a batch, the later one counts."""
+    rows = {price.product_external_id: _row(price) for price in prices}
+    row = await connection.fetchrow(WRITE, tenant_id, marketplace, msgspec.json.encode(list(rows.values())).decode())
+    assert row is not None  # an aggregate gives a row
+    unknown = [] if row["known"] == len(rows) else sorted(rows.keys() - set(row["external_ids"] or ()))
+    return Written(row["updated"], row["known"] - row["updated"], unknown)
+
+
+def _row(price: FetchedPrice) -> Row:
+    priced = price.price is not None or price.discounted_price is not None
+    return Row(price.product_external_id, price.price, price.discounted_price, price.currency if priced else None)
