@@ -9,6 +9,8 @@ import pytest
 
 from app.marketplaces.contract import FetchedProduct, FetchedStock, Fulfilment, KeyFacts, Page, Rejected, Size
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, RateLimited, ScopeMissing, UnexpectedResponse
+from app.marketplaces.exchange import Call
+from app.marketplaces.limits import Permit
 from app.marketplaces.transport import Backoff, Transport
 from app.marketplaces.wildberries import client as client_module
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
@@ -561,9 +563,15 @@ async def test_limits_are_asked_by_seller_and_type_of_token_never_by_key(server:
     asked: list[tuple[str, str]] = []
 
     class Budget:
-        async def wait_s(self, account: str, group: str, at_most_s: float) -> float:
-            asked.append((account, group))
-            return 0.0
+        async def take(self, call: Call) -> Permit:
+            asked.append((call.account, call.group))
+            return Permit(0.0)
+
+        async def renew(self, call: Call, permit: Permit) -> Permit:
+            return permit
+
+        async def learn(self, *_: object) -> None:
+            """Nothing here depends on it."""
 
     server.replies = [json_reply(cards_page(CARD))]
     hosts = WildberriesHosts(content=server.url)
