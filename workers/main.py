@@ -17,7 +17,7 @@ from app.jobs import broker
 from app.observability.logs import configure_logs
 from app.settings import Settings, get_settings
 from app.sync.runner import DEFAULT_CONCURRENCY
-from workers import sync, webhooks
+from workers import credentials, sync, webhooks
 
 # All but `sync_tenant_products` end at once, and that ends when the runner stops.
 STOP_PATIENCE_S = 3.0
@@ -36,6 +36,7 @@ async def run(settings: Settings, concurrency: int) -> None:
     broker.connect_to(settings.redis_url.reveal())
     broker.is_worker_process = True
     await broker.startup()
+    credentials.start(settings)
     webhooks.start(settings)
     sync.runner.concurrency = concurrency
     sync.runner.wake()  # for what was left by the last process
@@ -55,6 +56,7 @@ async def run(settings: Settings, concurrency: int) -> None:
             await broker.shutdown()
             await close_marketplace_connections()
             await close_cache()
+            await credentials.stop()
             await database.close()
             log.info("worker.stopped")
 

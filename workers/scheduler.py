@@ -1,4 +1,7 @@
-"""The scheduler: once a second it queues what is due and finds what was lost. Any number may run; the database gives each piece to one."""
+"""The scheduler: once a second it queues what is due and finds what was lost, once a minute it looks at the sellers' keys.
+
+Any number may run; the database gives each piece to one.
+"""
 
 import asyncio
 import signal
@@ -6,6 +9,10 @@ import signal
 import structlog
 import uvloop
 
+from app.credentials.expiry import BATCH as EXPIRIES
+from app.credentials.expiry import look_at_expiries
+from app.credentials.rechecks import ring_for_rechecks
+from app.credentials.sharing import review_outdated_sharing
 from app.database import database
 from app.errors import Unavailable
 from app.jobs import broker
@@ -16,6 +23,7 @@ from app.settings import Settings, get_settings
 from app.webhooks.dispatch import ring_if_due
 
 TICK_S = 1.0
+KEYS_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +41,18 @@ async def tick() -> None:
     await ring_if_due()
 
 
+async def look_at_keys() -> None:
+    """Which keys end soon or have ended, which shop several tenants have keys of, and whether it is time to ask a marketplace again.
+
+    Raises:
+        Unavailable: the database does not answer; the next look tries again.
+    """
+    while await look_at_expiries() == EXPIRIES:
+        pass
+    await review_outdated_sharing()
+    await ring_for_rechecks()
+
+
 async def run(settings: Settings) -> None:
     """Tick until a signal comes."""
     stop = asyncio.Event()
@@ -43,10 +63,14 @@ async def run(settings: Settings) -> None:
     broker.connect_to(settings.redis_url.reveal())
     await broker.startup()
     log.info("scheduler.started")
+    next_look_s = 0.0
     try:
         while not stop.is_set():
             try:
                 await tick()
+                if loop.time() >= next_look_s:
+                    next_look_s = loop.time() + KEYS_EVERY_S
+                    await look_at_keys()
             except Unavailable as error:
                 log.warning("scheduler.database_unavailable", detail=error.detail)
             try:

@@ -5,15 +5,15 @@ from uuid import UUID
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import UNSET
 
 from app.api.problem_details import problems
 from app.api.roles import Caller, Role
 from app.credentials import service
 from app.credentials.schemas import CredentialOut, CredentialsPatch, CredentialsUpdated
 from app.credentials.tables import Provider
-from app.errors import CredentialsMissing, FieldError, InvalidInput
-from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, RateLimited
+from app.credentials.verification import KeysRejected
+from app.errors import CredentialsMissing
+from app.marketplaces.errors import MarketplaceDown, RateLimited
 
 
 class CredentialController(Controller):
@@ -28,18 +28,14 @@ class CredentialController(Controller):
         """One entry per provider, configured or not; a key shows only its first and last letters."""
         return await service.list_credentials(tenant_id)
 
-    @patch(
-        opt={"role": Role.OWNER}, operation_id="updateCredentials", summary="Give or replace a key", responses=problems(CredentialsRejected)
-    )
+    @patch(opt={"role": Role.OWNER}, operation_id="updateCredentials", summary="Give or replace keys", responses=problems(KeysRejected))
     async def update_credentials(
         self, caller: NamedDependency[Caller], data: JSONBody[CredentialsPatch], verify: FromQuery[bool] = True
     ) -> CredentialsUpdated:
-        """The key is read, then shown to the marketplace once: one that it rejects is 422 `credentials_rejected` and nothing changes. If the
-        marketplace can't be reached, the key is stored as `unverified` and checked by the next sync. The first valid key starts a sync.
+        """Each key is read, then shown to its marketplace once. If one is rejected, that is 422 `credentials_rejected`, which names it, and nothing changes.
+        If a marketplace can't be reached, its key is stored as `unverified` and checked by the next sync. The first valid key starts a sync.
         """
-        if data.wildberries_api_key is UNSET:
-            raise InvalidInput("Nothing to change.", (FieldError("", "Give at least one key, such as wildberries_api_key"),))
-        credentials = await service.update_credentials(caller.tenant_id, caller.actor, data.wildberries_api_key, verify=verify)
+        credentials = await service.update_credentials(caller.tenant_id, caller.actor, data, verify=verify)
         return CredentialsUpdated("Credentials updated successfully", credentials)
 
     @post(
@@ -51,7 +47,7 @@ class CredentialController(Controller):
         responses=problems(CredentialsMissing, RateLimited, MarketplaceDown),
     )
     async def verify_credentials(self, tenant_id: NamedDependency[UUID], provider: FromPath[Provider]) -> CredentialOut:
-        """Asks the marketplace whether it accepts the key, and keeps the answer."""
+        """Asks the marketplace whether it accepts the key, and keeps the answer. The first time that it does starts a sync."""
         return await service.verify_credentials(tenant_id, provider)
 
     @delete(
@@ -62,5 +58,5 @@ class CredentialController(Controller):
         responses=problems(CredentialsMissing),
     )
     async def delete_credentials(self, caller: NamedDependency[Caller], provider: FromPath[Provider]) -> None:
-        """The key is forgotten, its sync called off and its schedule ended; what was copied stays."""
+        """The key is forgotten and its sync called off; what was copied stays, and so does the other marketplace's schedule."""
         await service.delete_credentials(caller.tenant_id, caller.actor, provider)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import httpx
 
-from app.credentials.store import get_wildberries_credentials
+from app.credentials.store import Credentials, OzonCredentials, WildberriesCredentials, get_ozon_credentials, get_wildberries_credentials
 from app.database import tenant_scope
 from app.errors import CredentialsMissing, NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
@@ -36,8 +36,17 @@ async def close_marketplace_connections() -> None:
     await close_limits()
 
 
+def make_client(credentials: Credentials) -> MarketplaceClient:
+    """A client for a key that may not be stored yet, with the addresses of the settings."""
+    match credentials:
+        case WildberriesCredentials(api_key):
+            return wildberries_client(api_key)
+        case OzonCredentials():
+            raise CredentialsMissing("There is no ozon key: this version copies Wildberries only.")
+
+
 def wildberries_client(api_key: Secret) -> WildberriesClient:
-    """A client for a key that may not be stored yet, with the hosts of the settings."""
+    """Likewise. If this service is registered with Wildberries, its secret goes with each call."""
     settings = get_settings()
     hosts = WildberriesHosts(
         content=settings.wb_content_api_url,
@@ -66,6 +75,6 @@ async def create_marketplace_client(tenant_id: UUID, marketplace: Marketplace | 
         marketplace = Marketplace(chosen)
     match marketplace:
         case Marketplace.WILDBERRIES:
-            return wildberries_client((await get_wildberries_credentials(tenant_id)).api_key)
+            return make_client(await get_wildberries_credentials(tenant_id))
         case Marketplace.OZON:
-            raise CredentialsMissing("There is no ozon key: this version copies Wildberries only.")
+            return make_client(await get_ozon_credentials(tenant_id))

@@ -1,41 +1,78 @@
 """Credentials as they cross the wire. A secret comes in and never goes out."""
 
 from datetime import datetime
+from typing import Annotated, ClassVar
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from app.api.structs import In, SecretText
+from app.api.structs import In, Out, SecretText
 from app.credentials.tables import Provider
 from app.marketplaces.contract import CredentialStatus
 
+# Ozon: "Client-Id header value should be positive integer"; it is an int64.
+ClientId = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}$", examples=["1234567"])]
+
 
 class CredentialsPatch(In, frozen=True):
-    """What is left out stays as it is."""
+    """What is left out stays as it is.
+
+    Ozon's key is a pair. A new `ozon_api_key` alone is taken with the Client-Id that is stored; an `ozon_client_id` needs its key beside it.
+    """
+
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "wildberries_api_key": "eyJhbGciOiJFUzI1NiJ9.…",
+        "ozon_client_id": "1234567",
+        "ozon_api_key": "7c1f0d2e-…",
+    }
 
     wildberries_api_key: SecretText | UnsetType = UNSET
+    ozon_client_id: ClientId | UnsetType = UNSET
+    ozon_api_key: SecretText | UnsetType = UNSET
 
 
-class CredentialOut(msgspec.Struct, frozen=True, kw_only=True):
+class CredentialOut(Out, frozen=True, kw_only=True):
     """What is known of a provider's credentials. All but the first two are null where nothing is configured.
 
-    `scopes` are the parts of a sync that the key allows, `missing_scopes` those it doesn't.
+    `status`: `unverified`, nobody could be asked yet, and the next sync will; `valid`; `expiring`, it works, for less than 30 days; `invalid`, it has
+    ended or the marketplace doesn't accept it, and the account is not synced.
+
+    `scopes` are the parts of a sync that the key allows, `missing_scopes` those it doesn't; `advice` says in the seller's language what to tick for them.
+    `seller_id` is the account at the marketplace; Ozon's Client-Id. `shared`: another user of this service has a key of the same account.
     """
+
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "provider": "wildberries",
+        "configured": True,
+        "status": "valid",
+        "masked": "eyJ…9fQ2",
+        "seller_id": "5f1c7a52-8f0e-4f5e-9d1b-2f4f5a6b7c8d",
+        "token_type": "personal",
+        "scopes": ["products", "prices"],
+        "missing_scopes": ["stocks", "orders"],
+        "advice": "Ключ не позволяет загружать остатки и заказы. Создайте новый ключ и отметьте категории «Контент», «Аналитика», «Цены и скидки».",
+        "expires_at": "2027-05-21T10:00:00Z",
+        "shared": False,
+        "verified_at": "2026-11-22T10:00:00Z",
+        "updated_at": "2026-11-22T10:00:00Z",
+    }
 
     provider: Provider
     configured: bool
     status: CredentialStatus | None = None
     masked: str | None = None
+    seller_id: str | None = None
     token_type: str | None = None
     scopes: list[str] | None = None
     missing_scopes: list[str] | None = None
+    advice: str | None = None
     expires_at: datetime | None = None
+    shared: bool | None = None
     verified_at: datetime | None = None
     updated_at: datetime | None = None
 
 
-class CredentialsUpdated(msgspec.Struct, frozen=True):
-    """The answer to a change."""
+class CredentialsUpdated(Out, frozen=True):
+    """The answer to a change: all providers, configured or not."""
 
-    message: str
+    message: Annotated[str, Meta(examples=["Credentials updated successfully"])]
     credentials: list[CredentialOut]

@@ -1,220 +1,287 @@
 """Giving, looking at, checking and taking back keys."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import structlog
+from msgspec import UNSET
 
 from app.audit.service import record as audit
-from app.credentials.factory import wildberries_client
-from app.credentials.schemas import CredentialOut
-from app.credentials.store import delete_wildberries_credentials, get_wildberries_credentials, update_wildberries_credentials
+from app.credentials import messages
+from app.credentials.factory import create_marketplace_client
+from app.credentials.schemas import CredentialOut, CredentialsPatch
+from app.credentials.sharing import review_sharing
+from app.credentials.store import (
+    Credentials,
+    OzonCredentials,
+    WildberriesCredentials,
+    delete_credentials_of,
+    get_ozon_credentials,
+    update_credentials_of,
+)
 from app.credentials.tables import Provider
+from app.credentials.verification import ASKED_DAILY, EXPIRING_WITHIN, VERIFY_TIMEOUT_S, Verdict, verdict_on, verify_keys
 from app.database import Connection, tenant_scope
-from app.errors import CredentialsMissing
+from app.errors import CredentialsMissing, FieldError, InvalidInput
+from app.events.jobs import DeliverEvents
 from app.events.outbox import record
 from app.events.types import CredentialsInvalid
 from app.ids import new_id
 from app.jobs import enqueue
-from app.marketplaces.contract import CredentialStatus, KeyFacts, Marketplace
-from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError
+from app.marketplaces.contract import CredentialStatus, Marketplace
+from app.marketplaces.errors import CredentialsRejected, MarketplaceDown
 from app.runs.checkpoints import forget_checkpoints
 from app.runs.jobs import WakeWorker
 from app.runs.schedule import pause_schedule, plan_next_sync
 from app.runs.service import add_run, cancel_active
 from app.runs.tables import Trigger
-from app.secret import Secret
 from app.tenants.service import lock_tenant
+from app.vault import CredentialsUnreadable
 
-EXPIRING_WITHIN = timedelta(days=30)
-# A seller waits for the answer in a chat; a marketplace that takes longer counts as one that can't be reached.
-VERIFY_TIMEOUT_S = 12.0
+USABLE = (CredentialStatus.VALID, CredentialStatus.EXPIRING)
 
-FACTS = """
+# Another shop's key is not known to be shared, and a new key, or one that was extended, is warned of anew.
+KEEP = """
     INSERT INTO credentials
-           (id, tenant_id, provider, status, masked, seller_id, token_type, scopes, missing_scopes, read_only, expires_at, verified_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $12 THEN now() END, now())
+           (id, tenant_id, provider, status, masked, seller_id, token_type, scopes, missing_scopes, read_only, expires_at, shared, verified_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false, CASE WHEN $4::varchar <> 'unverified' THEN now() END, now())
         ON CONFLICT (tenant_id, provider) DO UPDATE
        SET status = excluded.status, masked = excluded.masked, seller_id = excluded.seller_id, token_type = excluded.token_type,
-           scopes = excluded.scopes, missing_scopes = excluded.missing_scopes, read_only = excluded.read_only,
-           expires_at = excluded.expires_at, verified_at = coalesce(excluded.verified_at, credentials.verified_at),
-           updated_at = CASE WHEN $13 THEN now() ELSE credentials.updated_at END
+           scopes = excluded.scopes, missing_scopes = excluded.missing_scopes, read_only = excluded.read_only, expires_at = excluded.expires_at,
+           shared = credentials.shared AND credentials.seller_id IS NOT DISTINCT FROM excluded.seller_id,
+           warned_days = CASE WHEN NOT $12 AND excluded.expires_at <= credentials.expires_at THEN credentials.warned_days END,
+           verified_at = CASE WHEN $12 THEN excluded.verified_at ELSE coalesce(excluded.verified_at, credentials.verified_at) END,
+           updated_at = CASE WHEN $12 THEN now() ELSE credentials.updated_at END
 """
 
-MESSAGES = {
-    "ru": "Маркетплейс больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
-    "en": "The marketplace no longer accepts the key. Make a new one in its cabinet and send it to the bot.",
-}
+KNOWN = "SELECT status, seller_id, masked, updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
 
-IS_AS_READ = "SELECT EXISTS (SELECT FROM credentials WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3)"
-
-log = structlog.get_logger(__name__)
+# A key that the marketplace rejected once and took for a whole sync is good; one that has ended is not asked for its opinion.
+CONFIRM = """
+    UPDATE credentials SET status = CASE WHEN expires_at < now() + $5 THEN 'expiring' ELSE 'valid' END, verified_at = now()
+     WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3
+       AND CASE status WHEN 'unverified' THEN true
+                       WHEN 'invalid' THEN expires_at IS NULL OR expires_at > now()
+                       ELSE $4 AND verified_at < now() - interval '1 day' END
+"""
 
 
 async def list_credentials(tenant_id: UUID) -> list[CredentialOut]:
     """All providers, configured or not."""
     async with tenant_scope(tenant_id) as connection:
-        return await _list(connection, tenant_id)
+        language: str | None = await connection.fetchval("SELECT language FROM tenants WHERE id = $1", tenant_id)
+        rows = {row["provider"]: row for row in await connection.fetch("SELECT * FROM credentials WHERE tenant_id = $1", tenant_id)}
+    return [
+        _out(rows[provider], language or "ru") if provider in rows else CredentialOut(provider=provider, configured=False)
+        for provider in Provider
+    ]
 
 
-async def update_credentials(tenant_id: UUID, actor: str, wildberries_api_key: Secret, *, verify: bool) -> list[CredentialOut]:
-    """Check the key, store it, and start the first sync if it is the first valid one.
+async def get_credential(tenant_id: UUID, provider: Provider) -> CredentialOut:
+    """One provider, configured or not."""
+    return next(item for item in await list_credentials(tenant_id) if item.provider == provider)
+
+
+async def update_credentials(tenant_id: UUID, actor: str, patch: CredentialsPatch, *, verify: bool) -> list[CredentialOut]:
+    """Check all given keys, store them, and start the first sync with each that is the first valid one for its marketplace.
 
     Raises:
-        CredentialsRejected: the marketplace doesn't accept it; nothing changed.
+        InvalidInput: no key is given, or half of one.
+        KeysRejected: a marketplace doesn't accept its key; nothing changed, neither of it nor of the others.
     """
-    status, facts = await _ask(wildberries_api_key, online=verify)
+    keys = await _keys_in(tenant_id, patch)
+    verdicts = await verify_keys(keys, online=verify)
+    shops: set[tuple[Marketplace, str]] = set()
+    starts = False
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
-        before = await connection.fetchrow(
-            "SELECT status, seller_id FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, Provider.WILDBERRIES
-        )
-        other_seller = before is not None and None not in (before["seller_id"], facts.seller_id) and before["seller_id"] != facts.seller_id
-        if other_seller:
-            # Another shop: what an earlier sync knows of the former one says nothing about it.
-            await cancel_active(connection, tenant_id, Marketplace.WILDBERRIES)
-            await forget_checkpoints(connection, tenant_id, Marketplace.WILDBERRIES)
-        await update_wildberries_credentials(tenant_id, wildberries_api_key, connection)
-        await _write_facts(connection, tenant_id, wildberries_api_key, status, facts, new_key=True)
+        for marketplace, key in keys.items():
+            verdict = verdicts[marketplace]
+            known = await connection.fetchrow(KNOWN, tenant_id, marketplace)
+            sellers = {seller for seller in (known and known["seller_id"], verdict.facts.seller_id) if seller}
+            if len(sellers) > 1:
+                # Another shop: what an earlier sync knows of the former one says nothing about it.
+                await cancel_active(connection, tenant_id, marketplace)
+                await forget_checkpoints(connection, tenant_id, marketplace)
+            shops |= {(marketplace, seller) for seller in sellers}
+            await update_credentials_of(tenant_id, key, connection)
+            starts |= await _keep(connection, tenant_id, marketplace, verdict, key.api_key.hint(), new_key=True, new_shop=len(sellers) > 1)
+            await audit(connection, tenant_id, actor, "credentials.updated", {"provider": marketplace, "status": verdict.status})
         await plan_next_sync(connection, tenant_id)
-        await audit(connection, tenant_id, actor, "credentials.updated", {"provider": Provider.WILDBERRIES, "status": status})
-        usable = (CredentialStatus.VALID, CredentialStatus.EXPIRING)
-        starts = status in usable and (before is None or before["status"] not in usable or other_seller)
-        if starts:
-            await add_run(connection, tenant_id, Marketplace.WILDBERRIES, Trigger.CREDENTIALS)
-        after = await _list(connection, tenant_id)
+    await review_sharing(shops)
     if starts:
         await enqueue(WakeWorker())
-    return after
+    return await list_credentials(tenant_id)
 
 
 async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialOut:
-    """Ask the marketplace now whether it accepts the stored key, and keep the answer.
+    """Ask the marketplace now whether it accepts the stored key, and keep the answer. The first time that it does starts a sync.
 
     Raises:
         CredentialsMissing: nothing is stored for the provider.
         MarketplaceDown, RateLimited: it can't be asked now; what was known stays.
     """
-    _only_wildberries(provider)
+    marketplace = _marketplace(provider)
     async with tenant_scope(tenant_id) as connection:
         read_at: datetime = await connection.fetchval("SELECT now()")
-    api_key = (await get_wildberries_credentials(tenant_id)).api_key
+    client = await create_marketplace_client(tenant_id, marketplace)
     try:
-        facts = await wildberries_client(api_key).verify()
+        async with asyncio.timeout(VERIFY_TIMEOUT_S):
+            verdict = verdict_on(await client.verify())
+    except TimeoutError:
+        raise MarketplaceDown(f"{marketplace.value.capitalize()} does not answer.") from None
     except CredentialsRejected as error:
         async with tenant_scope(tenant_id) as connection:
-            await reject_credentials(connection, tenant_id, Marketplace.WILDBERRIES, error.detail, read_at=read_at)
-            return await _one(connection, tenant_id, provider)
+            await reject_credentials(connection, tenant_id, marketplace, error.detail, read_at=read_at)
+        await enqueue(DeliverEvents())
+        return await get_credential(tenant_id, provider)
+    starts = False
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
+        known = await connection.fetchrow(KNOWN, tenant_id, provider)
         # A key that was stored or taken back meanwhile is not the one that was asked about.
-        if await connection.fetchval(IS_AS_READ, tenant_id, provider, read_at):
-            await _write_facts(connection, tenant_id, api_key, _status(facts), facts, new_key=False)
-            if await connection.fetchval("SELECT next_sync_at IS NULL FROM tenants WHERE id = $1", tenant_id):
-                await plan_next_sync(connection, tenant_id)
-        return await _one(connection, tenant_id, provider)
+        if known is not None and known["updated_at"] <= read_at:
+            starts = await _keep(connection, tenant_id, marketplace, verdict, known["masked"], new_key=False)
+            await plan_next_sync(connection, tenant_id)
+    if verdict.facts.seller_id:
+        await review_sharing([(marketplace, verdict.facts.seller_id)])
+    if starts:
+        await enqueue(WakeWorker())
+    return await get_credential(tenant_id, provider)
 
 
 async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) -> None:
-    """Forget the key, call its run off, and end the schedule. What was copied stays.
+    """Forget the key, call its run off, and end the schedule if it was the last. What was copied stays.
 
     Raises:
         CredentialsMissing: nothing is stored for the provider.
     """
-    _only_wildberries(provider)
+    marketplace = _marketplace(provider)
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
-        if not await delete_wildberries_credentials(tenant_id, connection):
-            raise CredentialsMissing(f"There is no {provider} key.")
-        await connection.execute("DELETE FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, provider)
-        await cancel_active(connection, tenant_id, Marketplace.WILDBERRIES)
+        if not await delete_credentials_of(tenant_id, marketplace, connection):
+            raise _missing(provider)
+        seller_id: str | None = await connection.fetchval(
+            "DELETE FROM credentials WHERE tenant_id = $1 AND provider = $2 RETURNING seller_id", tenant_id, provider
+        )
+        await cancel_active(connection, tenant_id, marketplace)
         await pause_schedule(connection, tenant_id)
         await audit(connection, tenant_id, actor, "credentials.deleted", {"provider": provider})
+    if seller_id:
+        await review_sharing([(marketplace, seller_id)])
 
 
 async def reject_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str, *, read_at: datetime) -> None:
-    """The marketplace no longer accepts the key that was stored at `read_at`: say so once, and stop the schedule. In the caller's transaction.
+    """The marketplace no longer accepts the key that was stored at `read_at`: say so once, and leave the account alone. In the caller's transaction.
 
     A key that was stored since then is another one, and nothing is known against it.
     """
     language = await lock_tenant(connection, tenant_id)
     tag = await connection.execute(
-        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> $3 AND updated_at <= $4",
-        tenant_id, marketplace, CredentialStatus.INVALID, read_at,
+        "UPDATE credentials SET verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> 'invalid' AND updated_at <= $3",
+        tenant_id, marketplace, read_at,
     )  # fmt: skip
-    if tag == "UPDATE 0":
-        return
+    if tag != "UPDATE 0":
+        await end_credentials(connection, tenant_id, marketplace, detail=detail, message=messages.rejected(language, marketplace))
+
+
+async def end_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, detail: str, message: str) -> None:
+    """The stored key is of no use any more: tell the seller, and pause the schedule if no other account goes on. In the caller's transaction."""
+    await connection.execute("UPDATE credentials SET status = 'invalid' WHERE tenant_id = $1 AND provider = $2", tenant_id, marketplace)
     await pause_schedule(connection, tenant_id)
-    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=MESSAGES[language])
+    await audit(connection, tenant_id, "system", "credentials.invalid", {"provider": marketplace, "reason": detail})
+    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=message)
     await record(connection, tenant_id, event)
 
 
 async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, read_at: datetime) -> None:
-    """A sync went through with the key that was stored at `read_at`, which nobody could check before: it is valid. In the caller's transaction."""
-    await connection.execute(
-        "UPDATE credentials SET status = $3, verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status = $4 AND updated_at <= $5",
-        tenant_id, marketplace, CredentialStatus.VALID, CredentialStatus.UNVERIFIED, read_at,
-    )  # fmt: skip
+    """A sync went through with the key that was stored at `read_at`, so the marketplace accepts it. In the caller's transaction.
+
+    Where keys aren't asked about daily, this is how it is known that they still work.
+    """
+    tag = await connection.execute(CONFIRM, tenant_id, marketplace, read_at, marketplace not in ASKED_DAILY, EXPIRING_WITHIN)
+    if tag != "UPDATE 0":
+        await plan_next_sync(connection, tenant_id)
 
 
-async def _ask(api_key: Secret, *, online: bool) -> tuple[CredentialStatus, KeyFacts]:
-    """What the key may do. `unverified` where nobody was asked or nobody answered."""
-    client = wildberries_client(api_key)
-    facts = client.read_key()
-    if not online:
-        return CredentialStatus.UNVERIFIED, facts
+async def _keys_in(tenant_id: UUID, patch: CredentialsPatch) -> dict[Marketplace, Credentials]:
+    """The keys that the patch names.
+
+    Raises:
+        InvalidInput: none, or half of one.
+    """
+    keys: dict[Marketplace, Credentials] = {}
+    if patch.wildberries_api_key is not UNSET:
+        keys[Marketplace.WILDBERRIES] = WildberriesCredentials(patch.wildberries_api_key)
+    if patch.ozon_api_key is not UNSET:
+        client_id = await _stored_client_id(tenant_id) if patch.ozon_client_id is UNSET else patch.ozon_client_id
+        keys[Marketplace.OZON] = OzonCredentials(client_id, patch.ozon_api_key)
+    elif patch.ozon_client_id is not UNSET:
+        raise _incomplete("ozon_api_key", "Required with ozon_client_id")
+    if not keys:
+        raise _incomplete("", "Give at least one key, such as wildberries_api_key")
+    return keys
+
+
+async def _stored_client_id(tenant_id: UUID) -> str:
+    """A seller who makes a new key, as one must every three months, need not look up the number of the account again."""
     try:
-        async with asyncio.timeout(VERIFY_TIMEOUT_S):
-            facts = await client.verify()
-    except CredentialsRejected:
-        raise
-    except (MarketplaceError, TimeoutError) as error:
-        log.warning("credentials.not_verified", reason=error.code if isinstance(error, MarketplaceError) else MarketplaceDown.code)
-        return CredentialStatus.UNVERIFIED, facts
-    return _status(facts), facts
+        return (await get_ozon_credentials(tenant_id)).client_id
+    except (CredentialsMissing, CredentialsUnreadable):
+        raise _incomplete("ozon_client_id", "Required with a first ozon_api_key") from None
 
 
-def _status(facts: KeyFacts) -> CredentialStatus:
-    if facts.expires_at is not None and facts.expires_at < datetime.now(UTC) + EXPIRING_WITHIN:
-        return CredentialStatus.EXPIRING
-    return CredentialStatus.VALID
+def _incomplete(field: str, message: str) -> InvalidInput:
+    return InvalidInput(f"{field}: {message}." if field else "Nothing to change.", (FieldError(field, message),))
 
 
-async def _write_facts(
-    connection: Connection, tenant_id: UUID, api_key: Secret, status: CredentialStatus, facts: KeyFacts, *, new_key: bool
-) -> None:
+async def _keep(
+    connection: Connection,
+    tenant_id: UUID,
+    marketplace: Marketplace,
+    verdict: Verdict,
+    shown: str,
+    *,
+    new_key: bool,
+    new_shop: bool = False,
+) -> bool:
+    """Write down what is known of a key. True: it is the first that works, and a sync with it was queued."""
+    before = await connection.fetchval("SELECT status FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, marketplace)
+    facts = verdict.facts
     await connection.execute(
-        FACTS, new_id(), tenant_id, Provider.WILDBERRIES, status, api_key.hint(), facts.seller_id, facts.token_type,
-        list(facts.scopes), list(facts.missing_scopes), facts.read_only, facts.expires_at, status != CredentialStatus.UNVERIFIED, new_key,
+        KEEP, new_id(), tenant_id, marketplace, verdict.status, shown, facts.seller_id, facts.token_type,
+        list(facts.scopes), list(facts.missing_scopes), facts.read_only, facts.expires_at, new_key,
     )  # fmt: skip
+    starts = verdict.status in USABLE and (before not in USABLE or new_shop)
+    if starts:
+        await add_run(connection, tenant_id, marketplace, Trigger.CREDENTIALS)
+    return starts
 
 
-def _only_wildberries(provider: Provider) -> None:
-    if provider != Provider.WILDBERRIES:
-        raise CredentialsMissing(f"There is no {provider} key: this version keeps Wildberries keys only.")
+def _marketplace(provider: Provider) -> Marketplace:
+    if provider is Provider.GOOGLE:
+        raise _missing(provider)
+    return Marketplace(provider)
 
 
-async def _list(connection: Connection, tenant_id: UUID) -> list[CredentialOut]:
-    rows = {row["provider"]: row for row in await connection.fetch("SELECT * FROM credentials WHERE tenant_id = $1", tenant_id)}
-    return [_out(rows[provider]) if provider in rows else CredentialOut(provider=provider, configured=False) for provider in Provider]
+def _missing(provider: Provider) -> CredentialsMissing:
+    return CredentialsMissing(f"There is no {provider} key.")
 
 
-async def _one(connection: Connection, tenant_id: UUID, provider: Provider) -> CredentialOut:
-    return next(item for item in await _list(connection, tenant_id) if item.provider == provider)
-
-
-def _out(row: Any) -> CredentialOut:
+def _out(row: Any, language: str) -> CredentialOut:
     return CredentialOut(
         provider=Provider(row["provider"]),
         configured=True,
         status=CredentialStatus(row["status"]),
         masked=row["masked"],
+        seller_id=row["seller_id"],
         token_type=row["token_type"],
         scopes=row["scopes"],
         missing_scopes=row["missing_scopes"],
+        advice=messages.advice(language, Marketplace(row["provider"]), row["missing_scopes"]) if row["missing_scopes"] else None,
         expires_at=row["expires_at"],
+        shared=row["shared"],
         verified_at=row["verified_at"],
         updated_at=row["updated_at"],
     )

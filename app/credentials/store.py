@@ -1,21 +1,40 @@
-"""Keeping a seller's keys: sealed in the tenant's row, opened only to be used."""
+"""Keeping a seller's keys: sealed in the tenant's row, opened only to be used.
 
+What is sealed is bound to the tenant and to its marketplace, so that it does not open in another row or another column.
+"""
+
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from app.database import Connection, tenant_scope
 from app.errors import CredentialsMissing
+from app.marketplaces.contract import Marketplace
+from app.runs.service import SEALED_KEY
 from app.secret import Secret
 from app.vault import get_vault
-
-WILDBERRIES_PURPOSE = "wildberries"
 
 
 class WildberriesCredentials(msgspec.Struct, frozen=True):
     """What Wildberries asks for: one token, a JWT that the seller makes in the cabinet."""
 
     api_key: Secret
+
+
+class OzonCredentials(msgspec.Struct, frozen=True):
+    """What Ozon asks for: the number of the account, which is no secret, and a key that the seller makes in the cabinet."""
+
+    client_id: str
+    api_key: Secret
+
+
+Credentials: TypeAlias = WildberriesCredentials | OzonCredentials
+
+
+class _OzonSealed(msgspec.Struct, frozen=True):
+    client_id: str
+    api_key: str
 
 
 async def get_wildberries_credentials(tenant_id: UUID) -> WildberriesCredentials:
@@ -25,30 +44,65 @@ async def get_wildberries_credentials(tenant_id: UUID) -> WildberriesCredentials
         CredentialsMissing: none is stored.
         CredentialsUnreadable: it does not open with the present master keys.
     """
-    async with tenant_scope(tenant_id) as connection:
-        sealed = await connection.fetchval("SELECT wb_credentials_encrypted FROM tenants WHERE id = $1", tenant_id)
-    if sealed is None:
-        raise CredentialsMissing("There is no wildberries key yet; give one with PATCH /api/v1/tenants/me/credentials.")
-    return WildberriesCredentials(get_vault().unseal(sealed, tenant_id=tenant_id, purpose=WILDBERRIES_PURPOSE))
+    return WildberriesCredentials(await _unseal(tenant_id, Marketplace.WILDBERRIES))
+
+
+async def get_ozon_credentials(tenant_id: UUID) -> OzonCredentials:
+    """The tenant's Ozon account and key.
+
+    Raises:
+        CredentialsMissing: none is stored.
+        CredentialsUnreadable: it does not open with the present master keys.
+    """
+    opened = await _unseal(tenant_id, Marketplace.OZON)
+    kept = msgspec.json.decode(opened.reveal(), type=_OzonSealed)
+    return OzonCredentials(kept.client_id, Secret(kept.api_key))
 
 
 async def update_wildberries_credentials(tenant_id: UUID, api_key: Secret, connection: Connection | None = None) -> None:
     """Seal and store the tenant's Wildberries key, in the given transaction or one of its own. Other keys stay as they are."""
-    if connection is None:
-        async with tenant_scope(tenant_id) as own:
-            await update_wildberries_credentials(tenant_id, api_key, own)
-        return
-    sealed = get_vault().seal(api_key, tenant_id=tenant_id, purpose=WILDBERRIES_PURPOSE)
-    await connection.execute("UPDATE tenants SET wb_credentials_encrypted = $2, updated_at = now() WHERE id = $1", tenant_id, sealed)
+    await _seal(tenant_id, Marketplace.WILDBERRIES, api_key, connection)
 
 
-async def delete_wildberries_credentials(tenant_id: UUID, connection: Connection) -> bool:
-    """Forget the tenant's Wildberries key. False where there was none."""
+async def update_ozon_credentials(tenant_id: UUID, client_id: str, api_key: Secret, connection: Connection | None = None) -> None:
+    """Likewise the tenant's Ozon account and key, sealed together."""
+    both = msgspec.json.encode(_OzonSealed(client_id, api_key.reveal())).decode()
+    await _seal(tenant_id, Marketplace.OZON, Secret(both), connection)
+
+
+async def update_credentials_of(tenant_id: UUID, credentials: Credentials, connection: Connection) -> None:
+    """Whichever they are for."""
+    match credentials:
+        case WildberriesCredentials(api_key):
+            await update_wildberries_credentials(tenant_id, api_key, connection)
+        case OzonCredentials(client_id, api_key):
+            await update_ozon_credentials(tenant_id, client_id, api_key, connection)
+
+
+async def delete_credentials_of(tenant_id: UUID, marketplace: Marketplace, connection: Connection) -> bool:
+    """Forget the tenant's key. False where there was none."""
+    column = SEALED_KEY[marketplace]
     tag = await connection.execute(
-        "UPDATE tenants SET wb_credentials_encrypted = NULL, updated_at = now() WHERE id = $1 AND wb_credentials_encrypted IS NOT NULL",
-        tenant_id,
+        f"UPDATE tenants SET {column} = NULL, updated_at = now() WHERE id = $1 AND {column} IS NOT NULL", tenant_id
     )
     return tag != "UPDATE 0"
+
+
+async def _unseal(tenant_id: UUID, marketplace: Marketplace) -> Secret:
+    async with tenant_scope(tenant_id) as connection:
+        sealed = await connection.fetchval(f"SELECT {SEALED_KEY[marketplace]} FROM tenants WHERE id = $1", tenant_id)
+    if sealed is None:
+        raise CredentialsMissing(f"There is no {marketplace} key yet; give one with PATCH /api/v1/tenants/me/credentials.")
+    return get_vault().unseal(sealed, tenant_id=tenant_id, purpose=marketplace)
+
+
+async def _seal(tenant_id: UUID, marketplace: Marketplace, value: Secret, connection: Connection | None) -> None:
+    if connection is None:
+        async with tenant_scope(tenant_id) as own:
+            await _seal(tenant_id, marketplace, value, own)
+        return
+    sealed = get_vault().seal(value, tenant_id=tenant_id, purpose=marketplace)
+    await connection.execute(f"UPDATE tenants SET {SEALED_KEY[marketplace]} = $2, updated_at = now() WHERE id = $1", tenant_id, sealed)
 
 
 async def count_values_without_key(connection: Connection) -> int:

@@ -4,12 +4,13 @@ import pytest
 
 from app.credentials.store import (
     count_values_without_key,
-    delete_wildberries_credentials,
+    delete_credentials_of,
     get_wildberries_credentials,
     update_wildberries_credentials,
 )
 from app.database import system_scope, tenant_scope
 from app.errors import CredentialsMissing
+from app.marketplaces.contract import Marketplace
 from app.secret import Secret
 from app.settings import get_settings, new_master_key
 from app.vault import CredentialsUnreadable, get_vault
@@ -64,7 +65,7 @@ async def test_deleting_says_whether_there_was_one(clean_database):
     await update_wildberries_credentials(tenant, Secret("key"))
 
     async with tenant_scope(tenant) as connection:
-        said = [await delete_wildberries_credentials(tenant, connection) for _ in range(2)]
+        said = [await delete_credentials_of(tenant, Marketplace.WILDBERRIES, connection) for _ in range(2)]
 
     assert said == [True, False]
 

@@ -22,6 +22,9 @@ pytestmark = pytest.mark.anyio
 WHO_USES_THE_SYSTEM_DOOR = {
     "app/auth/service.py": "sign-in happens before a tenant is known",
     "app/auth/sessions.py": "a refresh token comes without a tenant",
+    "app/credentials/expiry.py": "the daily look at all keys that end soon",
+    "app/credentials/rechecks.py": "whose key is due to be shown to its marketplace again",
+    "app/credentials/sharing.py": "which shop several tenants have a key of, to warn each without naming the other",
     "app/cli/preflight.py": "an operator's start: are there values that nobody can open",
     "app/runs/lease.py": "a worker claims the most urgent run of all tenants",
     "app/runs/schedule.py": "who is due",

@@ -1,0 +1,66 @@
+"""What a bot can forward to a seller about keys, in the seller's language: `ru`, or else English."""
+
+from collections.abc import Collection
+from datetime import date
+
+from app.credentials.tables import Provider
+from app.marketplaces.contract import Marketplace
+from app.marketplaces.wildberries.token import Category
+
+BOXES: dict[Marketplace, tuple[str, ...]] = {Marketplace.WILDBERRIES: tuple(Category), Marketplace.OZON: ()}
+STAGES_RU = {"products": "товары", "prices": "цены", "stocks": "остатки", "orders": "заказы"}
+
+
+def rejected(language: str, marketplace: Marketplace) -> str:
+    """The marketplace no longer takes the key."""
+    if language == "ru":
+        return f"{_name(marketplace)} больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту."
+    return f"{_name(marketplace)} no longer accepts the key. Make a new one in its cabinet and send it to the bot."
+
+
+def expired(language: str, marketplace: str, ended_on: date) -> str:
+    """The key's own end has come."""
+    if language == "ru":
+        return f"Срок ключа {_name(marketplace)} истёк {ended_on:%d.%m.%Y}. Создайте новый в личном кабинете и отправьте его боту."
+    return f"The key for {_name(marketplace)} ended on {ended_on}. Make a new one in its cabinet and send it to the bot."
+
+
+def expiring(language: str, marketplace: str, ends_on: date, days_left: int) -> str:
+    """The key's own end is near. Numbers after colons, so that no word has to agree with them."""
+    if language == "ru":
+        return (
+            f"Ключ {_name(marketplace)} действует до {ends_on:%d.%m.%Y}, осталось дней: {days_left}. "
+            "Создайте новый в личном кабинете и отправьте его боту."
+        )
+    return (
+        f"The key for {_name(marketplace)} ends on {ends_on}, days left: {days_left}. Make a new one in its cabinet and send it to the bot."
+    )
+
+
+def shared(language: str, marketplace: Provider | Marketplace) -> str:
+    """Another tenant has a key of the same shop."""
+    if language == "ru":
+        return (
+            f"Этот магазин {_name(marketplace)} подключён ещё в одном месте: у кого-то другого тоже есть его ключ. "
+            "Если это не вы, отзовите ключ в личном кабинете и создайте новый."
+        )
+    return (
+        f"This {_name(marketplace)} shop is connected in another place too: somebody else has a key of it. "
+        "If that isn't you, revoke the key in its cabinet and make a new one."
+    )
+
+
+def advice(language: str, marketplace: Marketplace, missing_scopes: Collection[str]) -> str:
+    """Which boxes to tick for what the key doesn't allow. What a key may do is chosen when it is made, so this is about a new one, with all that a sync
+    may need."""
+    boxes = BOXES[marketplace]
+    if language == "ru":
+        stages = ", ".join(STAGES_RU.get(stage, stage) for stage in missing_scopes)
+        named = ", ".join(f"«{box}»" for box in boxes)
+        return f"Ключ {_name(marketplace)} не позволяет загружать: {stages}. Создайте новый и отметьте в нём: {named}."
+    named = ", ".join(f"“{box}”" for box in boxes)
+    return f"The key for {_name(marketplace)} does not allow: {', '.join(missing_scopes)}. Make a new one and tick in it: {named}."
+
+
+def _name(marketplace: str) -> str:
+    return str(marketplace).capitalize()
