@@ -173,7 +173,8 @@ class SharedLimits:
         if type(error) is RateLimited:
             asked_s = news.retry_after_s if news and news.retry_after_s is not None else error.retry_after.total_seconds()
             blocked_s = min(max(asked_s, 0.0), LONGEST_BLOCK_S)
-        elif 400 <= answer.status < 500 and call.budget:
+        elif 400 <= answer.status < 500 and call.budget and (news is None or news.remaining is None):
+            # Where the marketplace says what is left, that says it all.
             extra = call.budget.refusal_cost - 1
         if news and news.remaining is not None and news.remaining < permit.remaining:
             remaining = news.remaining
