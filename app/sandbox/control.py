@@ -8,17 +8,23 @@
     GET    /sandbox/requests[?seller_id=…]      {"GET /ping": {"200": 3, "401": 1}};  DELETE starts counting anew
     POST   /sandbox/tokens                      TokenIn → {"token": …}
     PUT    /sandbox/shops/{seller_id}           {"products": n, "seed": s}: a new shop in place of the old
-    GET    /sandbox/shops/{seller_id}           the truth: Totals
+    GET    /sandbox/shops/{seller_id}           the truth: Totals, of the orders of the last ?order_days=30
+    POST   /sandbox/shops/{seller_id}/changes   {"seed": s, "count": n}: a mixture of all that follows → how many of each sort
     POST   /sandbox/shops/{seller_id}/products  {"count": n} → {"nm_ids": […]}
-    PATCH  …/products/{nm_id}                   {"title": …} renames; {} only moves updatedAt
+    PATCH  …/products/{nm_id}                   {"title": …} renames, {"price": …, "discount": …, "club_discount": …} sets the price from now on;
+                                                {} only moves updatedAt
     DELETE …/products/{nm_id}                   into the trash
+    POST   …/products/{nm_id}/restore           out of it
     PUT    /sandbox/shops/{seller_id}/stocks    {"chrt_id": …, "quantity": n, "warehouse_id": default Wildberries' own}
+    GET    /sandbox/shops/{seller_id}/orders    the orders made in the last ?order_days=30
+    PUT    …/orders/{number}                    {"status": …, "cancel_type": …}: from now on, for good
+    POST   …/orders/late                        {"count": n, "delay_s": s}: the next orders are told of so late → {"numbers": […]}
 
 Wrong input is 400 and unknown things are 404, with `{"error": a sentence}`.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -26,15 +32,18 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.sandbox.changes import change
 from app.sandbox.faults import Fault
+from app.sandbox.goods import Price
 from app.sandbox.messages import Answer, Request
-from app.sandbox.orders import WB_WAREHOUSE_ID, NoSuchItem
-from app.sandbox.shop import MAX_PRODUCTS
+from app.sandbox.orders import WB_WAREHOUSE_ID, CancelType, NoSuchItem, OrderStatus
+from app.sandbox.shop import MAX_PRODUCTS, Shop
 from app.sandbox.state import Behaviour, State
-from app.sandbox.tokens import Category, TokenType, issue_token
+from app.sandbox.tokens import SANDBOX_SERVICE, Category, TokenType, issue_token
 from app.sandbox.wildberries.gateway import HOSTS
 
 ProductCount = Annotated[int, Meta(ge=0, le=MAX_PRODUCTS)]
+Percent = Annotated[int, Meta(ge=0, le=99)]
 Body = TypeVar("Body")
 
 
@@ -57,6 +66,24 @@ class ProductsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str | UnsetType = UNSET
+    price: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    discount: Percent | UnsetType = UNSET
+    club_discount: Percent | UnsetType = UNSET
+
+
+class ChangesIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seed: int = 0
+    count: Annotated[int, Meta(ge=1, le=10_000)] = 10
+
+
+class OrderPut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    status: OrderStatus
+    cancel_type: CancelType = "other"
+
+
+class LateOrdersIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    count: Annotated[int, Meta(ge=1)] = 1
+    delay_s: Annotated[int, Meta(ge=1)] = 3600
 
 
 class StockIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +101,7 @@ class TokenIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_type: TokenType = "personal"
     read_only: bool = True
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    service: str = SANDBOX_SERVICE
 
 
 class Control:
@@ -127,14 +155,26 @@ class Control:
         shop = state.shop(seller_id)
         match (verb, *rest):
             case ("GET",):
-                return shop.totals(now)
+                return shop.totals(now, _order_days(request))
+            case ("POST", "changes"):
+                wanted = _decode(request, ChangesIn)
+                return change(shop, wanted.seed, wanted.count, now)
             case ("POST", "products"):
                 return {"nm_ids": shop.add(_decode(request, ProductsIn).count, now)}
             case ("PATCH", "products", nm_id):
-                title = _decode(request, ProductPatch).title
-                return shop.touch(int(nm_id), now) if title is UNSET else shop.rename(int(nm_id), title, now)
+                return _patch_product(shop, int(nm_id), _decode(request, ProductPatch), now)
             case ("DELETE", "products", nm_id):
                 return shop.trash(int(nm_id), now)
+            case ("POST", "products", nm_id, "restore"):
+                return shop.restore(int(nm_id), now)
+            case ("GET", "orders"):
+                return shop.orders.created_between(now - timedelta(days=_order_days(request)), now, now)
+            case ("POST", "orders", "late"):
+                late = _decode(request, LateOrdersIn)
+                return {"numbers": shop.publish_orders_late(late.count, timedelta(seconds=late.delay_s), now)}
+            case ("PUT", "orders", number):
+                order = _decode(request, OrderPut)
+                return shop.set_order_status(int(number), order.status, now, order.cancel_type)
             case ("PUT", "stocks"):
                 stock = _decode(request, StockIn)
                 return shop.set_quantity(stock.chrt_id, stock.quantity, stock.warehouse_id)
@@ -164,7 +204,7 @@ class Control:
         state = self._state
         state.behaviour = self._initial
         state.clock.run()
-        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops):
+        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops, state.reports):
             memory.clear()
 
     def _set_clock(self, wanted: ClockIn) -> object:
@@ -188,8 +228,22 @@ class Control:
 
 
 def environment(url: str) -> dict[str, str]:
-    """The settings by which the product takes the sandbox at this URL for Wildberries."""
-    return {f"WB_{host.upper()}_API_URL": f"{url}/wildberries/{host}" for host in HOSTS}
+    """The settings by which the product takes the sandbox at this URL for the marketplaces."""
+    return {**{f"WB_{host.upper()}_API_URL": f"{url}/wildberries/{host}" for host in HOSTS}, "OZON_API_URL": f"{url}/ozon"}
+
+
+def _patch_product(shop: Shop, nm_id: int, patch: ProductPatch, now: datetime) -> None:
+    price = {name: value for name in Price.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
+    if price:
+        shop.set_price(nm_id, msgspec.structs.replace(shop.price(nm_id), **price), now)
+    if patch.title is not UNSET:
+        shop.rename(nm_id, patch.title, now)
+    elif not price:
+        shop.touch(nm_id, now)
+
+
+def _order_days(request: Request) -> int:
+    return int(parse_qs(request.query.decode("latin-1")).get("order_days", ["30"])[-1])
 
 
 def _issue(wanted: TokenIn) -> object:
@@ -205,6 +259,7 @@ def _issue(wanted: TokenIn) -> object:
         token_type=wanted.token_type,
         read_only=wanted.read_only,
         expires_at=wanted.expires_at,
+        service=wanted.service,
     )
     return {"token": token}
 

@@ -42,6 +42,12 @@ class Buckets:
         self._full_at[key] = now_s + (missing + 1) * limit.interval_s
         return Taken(int(limit.burst - missing - 1 + _ROUNDING))
 
+    def charge(self, key: tuple[str, ...], limit: Limit, now_s: float, requests: int) -> Taken:
+        """Take so many more requests for one that was let through; a bucket can't be emptier than empty."""
+        missing = min(max(self._full_at.get(key, 0.0) - now_s, 0.0) / limit.interval_s + requests, limit.burst)
+        self._full_at[key] = now_s + missing * limit.interval_s
+        return Taken(int(limit.burst - missing + _ROUNDING))
+
     def clear(self) -> None:
         self._full_at.clear()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import StartRefused
 from app.sandbox.clock import Clock
@@ -42,7 +43,15 @@ class Sandbox:
             answer = _NOTHING_HERE
         if delay_ms:
             await asyncio.sleep(delay_ms / 1000)
-        return await send_answer(answer, send)
+        return await send_answer(answer, send, scope["state"]["connection"])
+
+
+class _Connection(HttpToolsProtocol):
+    """Shows the application its connection, since only there it can be reset."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {"connection": transport}
 
 
 def create_sandbox(*, limits: bool = True, default_products: int = 25, delay_ms: int = 0, clock: Clock | None = None) -> Sandbox:
@@ -100,6 +109,7 @@ def _server(sandbox: Sandbox) -> uvicorn.Server:
     config = uvicorn.Config(
         sandbox,  # pyright: ignore[reportArgumentType]  it returns a value to break a connection, see send_answer
         lifespan="off",
+        http=_Connection,
         access_log=False,
         log_config=None,
         # Below this, uvicorn reports the connections that we break on purpose.

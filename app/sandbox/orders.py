@@ -4,6 +4,7 @@ Orders come at an even pace, numbered from 0 at a fixed instant, so an instant l
 number too: it lives one of `LIVES`, which take turns. So the orders whose status changed in some period are found without looking at the others.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -135,8 +136,14 @@ class OrderBook:
         self._interval_us = _DAY_US // max(_MIN_PER_DAY, products // 10)
         self._changed: dict[int, Life] = {}
         self._published_at_us: dict[int, int] = {}
-        self.version = 0
-        """Counts changes by hand."""
+        self._hidden: tuple[OrderStatus, ...] = ()
+        self._listed: dict[tuple[object, ...], list[int]] = {}
+
+    def without(self, *statuses: OrderStatus) -> "OrderBook":
+        """The same orders as a marketplace sees them that doesn't know these statuses: to it the one before goes on."""
+        view = copy.copy(self)
+        view._hidden = statuses  # noqa: SLF001  it is one of us
+        return view
 
     def created_between(self, since: datetime, until: datetime, now: datetime) -> list[Order]:
         """Orders made in the period that are known at `now`, oldest first."""
@@ -153,9 +160,14 @@ class OrderBook:
         """The numbers of these orders alone, which costs a tenth."""
         now_us = microseconds(now)
         since_us, until_us = microseconds(since), min(microseconds(until), now_us + 1)
-        regular = self._regular_changes(since_us, until_us, now_us)
-        changes = sorted(itertools.chain(regular, self._changes_by_hand(since_us, until_us, now_us)))
-        return [number for _, number in changes if self._is_published(number, now_us)]
+        question = (since_us, until_us, now_us, self._hidden)
+        if question not in self._listed:
+            regular = self._regular_changes(since_us, until_us, now_us)
+            changes = sorted(itertools.chain(regular, self._changes_by_hand(since_us, until_us, now_us)))
+            # Who reads page by page asks the same again and again.
+            self._listed.clear()
+            self._listed[question] = [number for _, number in changes if self._is_published(number, now_us)]
+        return self._listed[question]
 
     def order(self, number: int, now: datetime) -> Order:
         """
@@ -171,7 +183,9 @@ class OrderBook:
         """What became of the order until it was asked for, and when each of that began."""
         ordered_at_us = self._ordered_at_us(order.number)
         stages: list[tuple[OrderStatus, datetime]] = [
-            (status, instant(ordered_at_us + began_us)) for status, began_us in self._life(order.number).stages
+            (status, instant(ordered_at_us + began_us))
+            for status, began_us in self._life(order.number).stages
+            if status not in self._hidden
         ]
         return [(status, began_at) for status, began_at in stages if began_at <= order.changed_at]
 
@@ -209,16 +223,16 @@ class OrderBook:
         ordered_at_us = self._ordered_at_us(number)
         stages: list[tuple[OrderStatus, int]] = [(past, microseconds(began_at) - ordered_at_us) for past, began_at in self.stages(order)]
         stages.append((status, microseconds(now) - ordered_at_us))
+        self._listed.clear()
         self._changed[number] = Life(tuple(stages), cancel_type if status == "cancelled" else None)
-        self.version += 1
 
     def publish_late(self, count: int, delay: timedelta, now: datetime) -> list[int]:
         """The next orders, so many, will be told of only so long after they were made. Their numbers."""
+        self._listed.clear()
         first = self._first_from(microseconds(now)) if self._products else 0
         numbers = list(range(first, first + count)) if self._products else []
         for number in numbers:
             self._published_at_us[number] = self._ordered_at_us(number) + duration_us(delay)
-        self.version += 1
         return numbers
 
     # Numbers and microseconds
@@ -238,11 +252,12 @@ class OrderBook:
     def _regular_changes(self, since_us: int, until_us: int, now_us: int) -> Iterator[tuple[int, int]]:
         """When the present status began, and the number, of all orders that fare by themselves."""
         for turn, life in enumerate(LIVES):
-            for place, (_, began_us) in enumerate(life.stages):
+            stages = [began_us for status, began_us in life.stages if status not in self._hidden]
+            for began_us, next_us in itertools.zip_longest(stages, stages[1:]):
                 first_us = since_us
-                if place + 1 < len(life.stages):
+                if next_us is not None:
                     # Whoever has gone on to the next stage by now is told of there.
-                    first_us = max(first_us, now_us + 1 - life.stages[place + 1][1] + began_us)
+                    first_us = max(first_us, now_us + 1 - next_us + began_us)
                 numbers = self._numbers(first_us - began_us, until_us - began_us)
                 for number in range(numbers.start + (turn - numbers.start) % _LIFE_COUNT, numbers.stop, _LIFE_COUNT):
                     if number not in self._changed:
@@ -263,7 +278,8 @@ class OrderBook:
         for stage in self._life(number).stages:
             if stage[1] > passed_us:
                 break
-            present = stage
+            if stage[0] not in self._hidden:
+                present = stage
         return present
 
     def _is_published(self, number: int, now_us: int) -> bool:

@@ -15,9 +15,9 @@ from uuid import UUID
 import msgspec
 
 from app.sandbox.dice import mix
-from app.sandbox.goods import Goods, Price, Product, first_changed_at_us
+from app.sandbox.goods import Goods, Price, Product, Warehouse, first_changed_at_us
 from app.sandbox.instants import instant, microseconds
-from app.sandbox.orders import WB_WAREHOUSE_ID, NoSuchItem, OrderBook, OrderTotals
+from app.sandbox.orders import WB_WAREHOUSE_ID, CancelType, NoSuchItem, OrderBook, OrderStatus, OrderTotals
 
 MAX_PRODUCTS = 200_000
 
@@ -89,9 +89,15 @@ class Shop:
         """The product of that number, be it in the trash or not."""
         return self._describe(number)
 
-    def numbers(self, *, trashed: bool = False) -> Iterator[int]:
+    def numbers(self, *, trashed: bool = False) -> Sequence[int]:
         """The numbers of the products outside the trash, or of those in it, in the order in which they were made."""
-        return (number for number in range(len(self._changed_at_us)) if (number in self._trashed_at_us) == trashed)
+        if trashed:
+            return sorted(self._trashed_at_us)
+        everything = range(len(self._changed_at_us))
+        return [number for number in everything if number not in self._trashed_at_us] if self._trashed_at_us else everything
+
+    def is_active(self, number: int) -> bool:
+        return number < len(self._changed_at_us) and number not in self._trashed_at_us
 
     def changed_after(self, updated_at: datetime | None, nm_id: int, *, ascending: bool) -> Iterator[Product]:
         """Products in the order of (`updated_at`, `nm_id`), or the reverse of it, from behind that place; None is before the first."""
@@ -104,11 +110,14 @@ class Shop:
             places = range(bisect_left(order, (microseconds(updated_at), nm_id), key=self._place) - 1, -1, -1)
         return (self._describe(order[place]) for place in places)
 
-    def trashed_after(self, trashed_at: datetime | None, nm_id: int) -> list[tuple[datetime, Product]]:
-        """Products in the trash and when each was put there, in the order of that instant and `nm_id`, from behind that place."""
-        behind = (microseconds(trashed_at), nm_id) if trashed_at else (0, 0)
-        places = sorted((at_us, self.goods.nm_id(number), number) for number, at_us in self._trashed_at_us.items())
-        return [(instant(at_us), self._describe(number)) for at_us, nm_id, number in places if (at_us, nm_id) > behind]
+    def trashed_after(self, trashed_at: datetime | None, nm_id: int, *, ascending: bool = True) -> Iterator[tuple[datetime, Product]]:
+        """Products in the trash and when each was put there, in the order of that instant and `nm_id`, or the reverse of it, from behind that place;
+        None is before the first."""
+        places = sorted(((at_us, self.goods.nm_id(number), number) for number, at_us in self._trashed_at_us.items()), reverse=not ascending)
+        if trashed_at is not None:
+            asked = (microseconds(trashed_at), nm_id)
+            places = [place for place in places if (place[:2] > asked if ascending else place[:2] < asked)]
+        return ((instant(at_us), self._describe(number)) for at_us, _, number in places)
 
     # What it costs
 
@@ -152,10 +161,14 @@ class Shop:
                     if quantity:
                         yield StockRow(nm_id, chrt_id, warehouse.id, quantity)
 
+    def warehouse(self, warehouse_id: int) -> Warehouse:
+        """One of the seller's own."""
+        return next(warehouse for warehouse in self.warehouses if warehouse.id == warehouse_id)
+
     def quantity_at(self, chrt_id: int, warehouse_id: int, now: datetime) -> int:
         """Units of a size in one of the seller's warehouses; of an unknown size, and of one in the trash, there are none."""
         number = self.goods.number_of_size(chrt_id)
-        if number is None or not self._is_active(number):
+        if number is None or not self.is_active(number):
             return 0
         return self._seller_quantity(chrt_id, warehouse_id, self.stock_step(now))
 
@@ -220,10 +233,21 @@ class Shop:
         self._prices.setdefault(self._number(nm_id), []).append((microseconds(now), price))
         self.version = next(_versions)
 
+    def set_order_status(self, number: int, status: OrderStatus, now: datetime, cancel_type: CancelType = "other") -> None:
+        """As `OrderBook.set_status`."""
+        self.orders.set_status(number, status, now, cancel_type)
+        self.version = next(_versions)
+
+    def publish_orders_late(self, count: int, delay: timedelta, now: datetime) -> list[int]:
+        """As `OrderBook.publish_late`."""
+        numbers = self.orders.publish_late(count, delay, now)
+        self.version = next(_versions)
+        return numbers
+
     def set_quantity(self, chrt_id: int, quantity: int, warehouse_id: int = WB_WAREHOUSE_ID) -> None:
         """From now on there are so many of this size, whatever the time. A count is no change of the card: `updated_at` stays."""
         number = self.goods.number_of_size(chrt_id)
-        if number is None or not self._is_active(number):
+        if number is None or not self.is_active(number):
             raise NoSuchItem(f"The shop has no size {chrt_id}.")
         if warehouse_id not in (WB_WAREHOUSE_ID, *(warehouse.id for warehouse in self.warehouses)):
             raise NoSuchItem(f"The shop has no warehouse {warehouse_id}.")
@@ -254,17 +278,14 @@ class Shop:
         """Numbers and ids of the products outside the trash, in the order in which they were made: all, or those of the ids that exist."""
         if nm_ids:
             candidates = {self.goods.number(nm_id) for nm_id in nm_ids}
-            numbers = sorted(number for number in candidates if number is not None and self._is_active(number))
+            numbers = sorted(number for number in candidates if number is not None and self.is_active(number))
         else:
             numbers = self.numbers()
         return ((number, self.goods.nm_id(number)) for number in numbers)
 
-    def _is_active(self, number: int) -> bool:
-        return number < len(self._changed_at_us) and number not in self._trashed_at_us
-
     def _number(self, nm_id: int) -> int:
         number = self.goods.number(nm_id)
-        if number is None or not self._is_active(number):
+        if number is None or not self.is_active(number):
             raise NoSuchItem(f"The shop has no product {nm_id}.")
         return number
 

@@ -1,6 +1,7 @@
 """What the sandbox remembers: shared by the marketplaces that it plays and the surface that controls them."""
 
 from collections import Counter
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -21,6 +22,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     - `delay_ms`: how long every answer takes.
     - `default_products`: how many a shop has whose token doesn't say.
     - `warehouses`: Wildberries' own as one (as since August 2026), or by name (as before).
+    - `report_s`: how long after it was asked for a report on remains is done, in seconds.
+    - `statistics_rows`: how many rows the Statistics methods give at most at once.
     - `errors`: the shape of its gateway's errors and limit headers: as documented, or as seen on its newer gateways.
     """
 
@@ -29,6 +32,16 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     default_products: Annotated[int, Meta(ge=0, le=MAX_PRODUCTS)] = 25
     warehouses: Literal["masked", "named"] = "masked"
     errors: Literal["documented", "newer"] = "documented"
+    report_s: Annotated[float, Meta(ge=0)] = 5
+    statistics_rows: Annotated[int, Meta(ge=1)] = 80_000
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A report that was asked for: by whom, when, and how its rows are to be told apart."""
+
+    seller_id: UUID
+    asked_at: datetime
+    groupings: frozenset[str]
 
 
 class State:
@@ -41,6 +54,7 @@ class State:
         self.faults = Faults()
         self.pages = PageCache()
         self.shops: dict[UUID, Shop] = {}
+        self.reports: dict[UUID, Report] = {}
         self.requests: Counter[tuple[UUID | None, str, int]] = Counter()
         """By seller (None where no token told), method and status. A broken connection counts as status 0."""
 

@@ -78,10 +78,11 @@ def issue_token(
     token_type: TokenType = "personal",
     read_only: bool = True,
     expires_at: datetime | None = None,
+    service: str = SANDBOX_SERVICE,
 ) -> str:
     """A token for the sandbox, good for 180 days if not told otherwise.
 
-    With `products`, the shop that the seller gets on first use has that many; no other call is needed.
+    `service` is whom a service token is bound to: the sandbox knows only its own. With `products`, the shop that the seller gets on first use has that many; no other call is needed.
 
     Raises:
         ValueError: the seller's id is not a UUID, there are too many products, or the instant has no time zone.
@@ -99,7 +100,7 @@ def issue_token(
         "t": token_type == "test",
     }
     if token_type in ("personal", "service"):
-        payload["for"] = "self" if token_type == "personal" else SANDBOX_SERVICE
+        payload["for"] = "self" if token_type == "personal" else service
     if products is not None:
         payload["sandbox_products"] = products
     return ".".join([_encode(msgspec.json.encode(_HEADER)), _encode(msgspec.json.encode(payload)), _encode(os.urandom(64))])

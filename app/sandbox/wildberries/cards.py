@@ -15,6 +15,7 @@ from app.sandbox.goods import Product
 from app.sandbox.messages import Answer
 from app.sandbox.shop import Shop
 from app.sandbox.wildberries.problems import content_rejected, content_undecodable
+from app.sandbox.wildberries.spelling import capital_ids
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
@@ -25,17 +26,11 @@ _PHOTO_FILTERS = (-1, 0, WITH_PHOTO, WITHOUT_PHOTO)
 Unsigned = Annotated[int, Meta(ge=0)]
 
 
-def _wire_name(field: str) -> str:
-    """The Content host's spelling: `nm_id` is `nmID`."""
-    first, *rest = field.split("_")
-    return first + "".join(word.upper() if word in ("id", "uuid") else word.title() for word in rest)
-
-
 class Sort(msgspec.Struct, frozen=True):
     ascending: bool = False
 
 
-class Filter(msgspec.Struct, frozen=True, rename=_wire_name):
+class Filter(msgspec.Struct, frozen=True, rename=capital_ids):
     """Empty lists and texts filter nothing. Tags and allowed categories are accepted, and all shops' cards pass them."""
 
     with_photo: int = 0
@@ -45,7 +40,7 @@ class Filter(msgspec.Struct, frozen=True, rename=_wire_name):
     group_id: int | None = msgspec.field(default=None, name="imtID")
 
 
-class CursorIn(msgspec.Struct, frozen=True, rename=_wire_name):
+class CursorIn(msgspec.Struct, frozen=True, rename=capital_ids):
     limit: int = DEFAULT_LIMIT
     updated_at: str | None = None
     nm_id: int | None = None
@@ -74,7 +69,7 @@ class Wholesale(msgspec.Struct, frozen=True):
     quantum: int
 
 
-class Dimensions(msgspec.Struct, frozen=True, rename=_wire_name):
+class Dimensions(msgspec.Struct, frozen=True, rename=capital_ids):
     """Centimetres and kilograms, packed."""
 
     length: int
@@ -90,7 +85,7 @@ class Characteristic(msgspec.Struct, frozen=True):
     value: list[str] | int
 
 
-class CardSize(msgspec.Struct, frozen=True, rename=_wire_name):
+class CardSize(msgspec.Struct, frozen=True, rename=capital_ids):
     chrt_id: int
     tech_size: str
     wb_size: str
@@ -103,7 +98,7 @@ class Tag(msgspec.Struct, frozen=True):
     color: str
 
 
-class Card(msgspec.Struct, frozen=True, rename=_wire_name):
+class Card(msgspec.Struct, frozen=True, rename=capital_ids):
     nm_id: int
     imt_id: int
     nm_uuid: str
@@ -146,13 +141,13 @@ def list_cards(shop: Shop, body: bytes) -> Answer:
         return content_rejected("Invalid request: cursor.updatedAt is not a date and time")
     cursor: dict[str, object] = {"total": len(products)}
     if products:
-        cursor = {"updatedAt": _timestamp(products[-1].updated_at), "nmID": products[-1].nm_id, **cursor}
-    return Answer(200, msgspec.json.encode({"cards": [_card(product) for product in products], "cursor": cursor}))
+        cursor = {"updatedAt": timestamp(products[-1].updated_at), "nmID": products[-1].nm_id, **cursor}
+    return Answer(200, msgspec.json.encode({"cards": [describe_card(product) for product in products], "cursor": cursor}))
 
 
 def _products(shop: Shop, settings: ListSettings) -> Iterator[Product]:
     ascending = settings.sort.ascending
-    updated_at = _instant(settings.cursor.updated_at)
+    updated_at = read_instant(settings.cursor.updated_at)
     nm_id = settings.cursor.nm_id
     if nm_id is None:
         # Without an id the instant itself still belongs to the page, whichever way it is read.
@@ -174,7 +169,7 @@ def _passes(product: Product, wanted: Filter) -> bool:
     return wanted.text_search in texts if wanted.text_search else True
 
 
-def _card(product: Product) -> Card:
+def describe_card(product: Product) -> Card:
     kind = product.kind
     return Card(
         nm_id=product.nm_id,
@@ -198,8 +193,8 @@ def _card(product: Product) -> Card:
         ],
         sizes=[CardSize(size.chrt_id, size.name, size.russian_name, size.barcodes) for size in product.sizes],
         tags=[_HIT] if product.nm_id % 11 == 0 else [],
-        created_at=_timestamp(product.created_at),
-        updated_at=_timestamp(product.updated_at),
+        created_at=timestamp(product.created_at),
+        updated_at=timestamp(product.updated_at),
     )
 
 
@@ -208,7 +203,7 @@ def _photo(nm_id: int, number: int) -> Photo:
     return Photo(*(f"{folder}/{size}/{number}.webp" for size in Photo.__struct_fields__))
 
 
-def _instant(text: str | None) -> datetime | None:
+def read_instant(text: str | None) -> datetime | None:
     """The cursor's instant; one without a time zone is in UTC.
 
     Raises:
@@ -220,7 +215,7 @@ def _instant(text: str | None) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _timestamp(instant: datetime) -> str:
+def timestamp(instant: datetime) -> str:
     """RFC 3339 in UTC as Wildberries writes it: without the zeros at the end of the fraction, so the length varies."""
     seconds, _, fraction = instant.isoformat().removesuffix("+00:00").partition(".")
     fraction = fraction.rstrip("0")

@@ -4,22 +4,30 @@ Each host of the real marketplace is a base URL here: what answers at `https://c
 `http://127.0.0.1:PORT/wildberries/content/ping`.
 """
 
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
 
-from app.sandbox.faults import Fault
+from app.sandbox.faults import Fault, asked_at, instead, spoil
 from app.sandbox.limits import Limit, Refused, Taken
 from app.sandbox.messages import Answer, Request
-from app.sandbox.shop import Shop
 from app.sandbox.state import State
-from app.sandbox.tokens import Category, MalformedToken, Token, read_token
+from app.sandbox.tokens import SANDBOX_SERVICE, Category, MalformedToken, Token, read_token
+from app.sandbox.wildberries.call import Call
 from app.sandbox.wildberries.cards import list_cards
+from app.sandbox.wildberries.fbs import list_stocks, list_warehouses
+from app.sandbox.wildberries.moscow import MOSCOW
+from app.sandbox.wildberries.order_feed import order_feed
+from app.sandbox.wildberries.prices import list_prices, list_prices_of_articles
 from app.sandbox.wildberries.problems import Gateway
+from app.sandbox.wildberries.remains import Reports
+from app.sandbox.wildberries.statistics import supplier_orders, supplier_sales
 from app.sandbox.wildberries.stocks import report_seller_warehouses, report_wb_warehouses
+from app.sandbox.wildberries.trash import list_trash
 
 HOSTS: dict[str, Category | None] = {
     "common": None,
@@ -34,35 +42,25 @@ HOSTS: dict[str, Category | None] = {
 GONE = {("statistics", "/api/v1/supplier/stocks"): "20260720"}
 """Methods that Wildberries removed, and when."""
 
-MOSCOW = timezone(timedelta(hours=3))
-_DAY_S = 24 * 3600.0
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
 
-_PING_LIMIT = Limit(10, 99)
-_SELLER_INFO_LIMIT = Limit(60, 10)
-_CARDS_LIMIT = Limit(0.6, 5)
-_REPORT_LIMIT = Limit(20, 1)
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A request that the gateway let through."""
-
-    shop: Shop
-    body: bytes
-    now: datetime
+_QUARTERLY = Limit(_HOUR_S / 4, 1)
+"""What most methods let a base token do: four requests an hour."""
 
 
 class Method(msgspec.Struct, frozen=True):
     """A method of the marketplace.
 
-    `base_limit` is the limit of a base token, None where that token is not let in. `open_to_secret` says whether it is let in, with the
-    usual limit, when the service that holds it shows a secret. Methods with the same `limited_as` share a bucket.
+    `base_limit` is the limit of a base token (None: that token is not let in), `with_secret` that of a base token whose service shows its secret.
+    Methods with the same `limited_as` share a bucket, from which an answer of the service that is 4XX takes `refusal_cost` requests.
     """
 
     limited_as: str
+    answer: Callable[[Call], Answer]
     limit: Limit
     base_limit: Limit | None
-    open_to_secret: bool
-    answer: Callable[[Call], Answer]
+    open_to_secret: bool = True
+    refusal_cost: int = 1
 
 
 class Wildberries:
@@ -70,26 +68,57 @@ class Wildberries:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._reports = Reports(state.reports)
         self._methods = self._list_methods()
         self._paths = {(host, path) for host, _, path in self._methods}
+        self._templates = {
+            (host, path): re.compile(re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(path))) for host, path in self._paths if "{" in path
+        }
 
     def _list_methods(self) -> dict[tuple[str, str, str], Method]:
+        """By host, verb and path. The limits are those of the descriptions and of the models of 2026-10-24, method by method."""
+        ping, cards, prices = Limit(10, 99), Limit(0.6, 5), Limit(0.6, 5)
+        marketplace, report = Limit(0.2, 20), Limit(20, 1)
+        goods = "/api/v2/list/goods/filter"
         reports = "/api/analytics/v1/stocks-report"
-        cards = "/content/v2/get/cards/list"
+        remains = "/api/v1/warehouse_remains"
+        fetch = f"{remains}/tasks/{{task_id}}"
+        supplier = "/api/v1/supplier"
         return {
-            **{(host, "GET", "/ping"): Method(f"{host}/ping", _PING_LIMIT, _PING_LIMIT, True, self._ping) for host in HOSTS},
-            ("common", "GET", "/api/v1/seller-info"): Method("seller-info", _SELLER_INFO_LIMIT, Limit(_DAY_S, 1), True, self._seller_info),
-            ("content", "POST", cards): Method("cards", _CARDS_LIMIT, _CARDS_LIMIT, True, self._cards),
-            ("analytics", "POST", f"{reports}/wb-warehouses"): Method("wb-warehouses", _REPORT_LIMIT, None, True, self._wb_warehouses),
+            **{(host, "GET", "/ping"): Method(f"{host}/ping", self._ping, ping, ping) for host in HOSTS},
+            ("common", "GET", "/api/v1/seller-info"): Method(
+                "seller-info", self._seller_info, Limit(_MINUTE_S, 10), Limit(24 * _HOUR_S, 1)
+            ),
+            ("content", "POST", "/content/v2/get/cards/list"): Method("cards", self._cards, cards, cards),
+            ("content", "POST", "/content/v2/get/cards/trash"): Method("trash", list_trash, cards, cards),
+            ("prices", "GET", goods): Method("prices", self._prices, prices, _QUARTERLY),
+            ("prices", "POST", goods): Method("prices", list_prices_of_articles, prices, _QUARTERLY),
+            ("marketplace", "GET", "/api/v3/warehouses"): Method("warehouses", list_warehouses, marketplace, marketplace, refusal_cost=10),
+            ("marketplace", "POST", "/api/v3/stocks/{warehouseId}"): Method(
+                "stocks", self._fbs_stocks, marketplace, marketplace, refusal_cost=10
+            ),
+            ("analytics", "POST", f"{reports}/wb-warehouses"): Method("wb-warehouses", self._wb_warehouses, report, None),
             ("analytics", "POST", f"{reports}/seller-warehouses"): Method(
-                "seller-warehouses", _REPORT_LIMIT, None, False, self._seller_warehouses
+                "seller-warehouses", self._seller_warehouses, report, None, open_to_secret=False
+            ),
+            ("analytics", "POST", "/api/analytics/v1/order-feed"): Method(
+                "order-feed", self._order_feed, Limit(_MINUTE_S, 1), Limit(3 * _HOUR_S, 1)
+            ),
+            ("analytics", "GET", remains): Method("remains", self._reports.create, Limit(_MINUTE_S, 5), _QUARTERLY),
+            ("analytics", "GET", f"{fetch}/status"): Method("remains/status", self._remains_status, Limit(5, 5), _QUARTERLY),
+            ("analytics", "GET", f"{fetch}/download"): Method("remains/download", self._remains, Limit(_MINUTE_S, 1), _QUARTERLY),
+            ("statistics", "GET", f"{supplier}/orders"): Method(
+                "supplier/orders", self._supplier_orders, Limit(_MINUTE_S, 10), Limit(3 * _HOUR_S, 1)
+            ),
+            ("statistics", "GET", f"{supplier}/sales"): Method(
+                "supplier/sales", self._supplier_sales, Limit(_MINUTE_S, 1), Limit(2 * _HOUR_S, 1)
             ),
         }
 
     def answer(self, request: Request) -> tuple[Answer, int]:
         """The answer, and how many milliseconds it should take."""
         _, _, host, *rest = request.path.split("/", 3)
-        path = "/" + "".join(rest)
+        path, place = self._template(host, "/" + "".join(rest))
         gateway = Gateway(self._state.behaviour.errors, host, self._state.clock.now())
         token = _read_token(request.header(b"authorization"))
         seller_id = token.sid if isinstance(token, Token) else None
@@ -100,13 +129,21 @@ class Wildberries:
             path = path if (host, path) in GONE else "unknown"
         else:
             fault = self._state.faults.take(seller_id, path)
-            delay_ms += fault.delay_ms if fault else 0
-            answer = self._faulty(gateway, fault, seller_id, method) if fault else None
-            answer = answer or self._let_through(gateway, host, method, token, request)
-            if fault and fault.kind == "cut":
-                answer.broken = "cut"
+            answer = self._instead(gateway, fault, seller_id, method) if fault else None
+            answer = answer or self._let_through(gateway, host, method, token, request, place, fault)
+            if fault:
+                answer = spoil(fault, answer, request.body)
+                delay_ms += fault.delay_ms if fault.kind != "trickle" else 0
         self._state.requests[seller_id, f"{request.verb} {path}", 0 if answer.broken else answer.status] += 1
         return answer, delay_ms
+
+    def _template(self, host: str, path: str) -> tuple[str, str]:
+        """The path as the table of methods has it, and what stands where that leaves it open."""
+        if (host, path) not in self._paths:
+            for (its_host, template), pattern in self._templates.items():
+                if its_host == host and (found := pattern.fullmatch(path)):
+                    return template, found[1]
+        return path, ""
 
     def _no_such_method(self, gateway: Gateway, host: str, path: str) -> Answer:
         if (since := GONE.get((host, path))) is not None:
@@ -115,28 +152,24 @@ class Wildberries:
             return gateway.method_not_allowed()
         return gateway.path_not_found()
 
-    def _faulty(self, gateway: Gateway, fault: Fault, seller_id: UUID | None, method: Method) -> Answer | None:
+    def _instead(self, gateway: Gateway, fault: Fault, seller_id: UUID | None, method: Method) -> Answer | None:
         match fault.kind:
-            case "server_error":
-                return Answer(500)
-            case "bad_gateway":
-                return Answer(502, _BAD_GATEWAY_PAGE, b"text/html")
-            case "disconnect":
-                return Answer(500, broken="disconnect")
             case "rate_limited":
                 return gateway.too_many_requests(Refused(fault.retry_s, fault.retry_s), method.limit)
             case "rate_limited_globally":
                 return gateway.too_many_requests_of_seller(seller_id or UUID(int=0), fault.retry_s)
             case "unauthorized":
                 return gateway.unauthorized("token problem; token is withdrawn")
+            case "payment_required":
+                return gateway.payment_required()
             case "method_gone":
                 return gateway.method_gone(f"{self._state.clock.now():%Y%m%d}")
-            case "undocumented":
-                return Answer(200, _UNDOCUMENTED)
-            case "cut" | "slow":
-                return None
+            case _:
+                return instead(fault)
 
-    def _let_through(self, gateway: Gateway, host: str, method: Method, token: Token | str, request: Request) -> Answer:
+    def _let_through(
+        self, gateway: Gateway, host: str, method: Method, token: Token | str, request: Request, place: str, fault: Fault | None
+    ) -> Answer:
         """What the gateway has against the request, else what the method answers."""
         if isinstance(token, str):
             return gateway.unauthorized(token)
@@ -147,19 +180,24 @@ class Wildberries:
         # A test token is for Wildberries' own sandbox hosts; those played here are the production ones.
         if token.t or token.token_type == "test" or (category is not None and not token.allows(category)):
             return gateway.unauthorized("token scope not allowed")
+        if token.token_type == "service" and token.for_ != SANDBOX_SERVICE:
+            return gateway.unauthorized("token problem; token is issued for another service")
         limit: Limit | None = method.limit
         if token.token_type == "base" and not (method.open_to_secret and request.header(b"x-client-secret")):
             limit = method.base_limit
         if limit is None:
             return gateway.base_token_closed()
         taken: Taken | Refused = Taken(limit.burst)
-        if self._state.behaviour.limits:
-            owner = token.for_ if token.token_type == "service" else token.token_type
-            taken = self._state.buckets.take((str(token.sid), owner, method.limited_as), limit, now_s)
+        buckets = self._state.buckets if self._state.behaviour.limits else None
+        bucket = (str(token.sid), token.for_ if token.token_type == "service" else token.token_type, method.limited_as)
+        if buckets is not None:
+            taken = buckets.take(bucket, limit, now_s)
         if isinstance(taken, Refused):
             return gateway.too_many_requests(taken, limit)
         shop = self._state.shop(token.sid, token.sandbox_products)
-        answer = method.answer(Call(shop, request.body, self._state.clock.now()))
+        answer = method.answer(Call(shop, request.body, _read_query(request.query), place, asked_at(fault, self._state.clock.now())))
+        if buckets is not None and 400 <= answer.status < 500 and method.refusal_cost > 1:
+            taken = buckets.charge(bucket, limit, now_s, method.refusal_cost - 1)
         answer.headers = [*answer.headers, *gateway.remaining(taken.remaining)]
         return answer
 
@@ -177,14 +215,39 @@ class Wildberries:
     def _cards(self, call: Call) -> Answer:
         return self._kept(("cards", call.shop.version, call.body), lambda: list_cards(call.shop, call.body))
 
+    def _prices(self, call: Call) -> Answer:
+        return self._kept(("prices", call.shop.version, *sorted(call.query.items())), lambda: list_prices(call))
+
+    def _fbs_stocks(self, call: Call) -> Answer:
+        key = ("fbs-stocks", call.shop.version, call.shop.stock_step(call.now), call.place, call.body)
+        return self._kept(key, lambda: list_stocks(call))
+
     def _wb_warehouses(self, call: Call) -> Answer:
-        masked = self._state.behaviour.warehouses == "masked"
-        key = ("wb-warehouses", call.shop.version, call.shop.stock_step(call.now), masked, call.body)
-        return self._kept(key, lambda: report_wb_warehouses(call.shop, call.body, call.now, masked=masked))
+        key = ("wb-warehouses", call.shop.version, call.shop.stock_step(call.now), self._masked, call.body)
+        return self._kept(key, lambda: report_wb_warehouses(call.shop, call.body, call.now, masked=self._masked))
 
     def _seller_warehouses(self, call: Call) -> Answer:
         key = ("seller-warehouses", call.shop.version, call.shop.stock_step(call.now), call.body)
         return self._kept(key, lambda: report_seller_warehouses(call.shop, call.body, call.now))
+
+    def _order_feed(self, call: Call) -> Answer:
+        return self._kept(("order-feed", call.shop.version, call.now.replace(microsecond=0), call.body), lambda: order_feed(call))
+
+    def _remains_status(self, call: Call) -> Answer:
+        return self._reports.status(call, self._state.behaviour.report_s)
+
+    def _remains(self, call: Call) -> Answer:
+        return self._reports.download(call, self._state.behaviour.report_s, masked=self._masked)
+
+    def _supplier_orders(self, call: Call) -> Answer:
+        return supplier_orders(call, self._state.behaviour.statistics_rows)
+
+    def _supplier_sales(self, call: Call) -> Answer:
+        return supplier_sales(call, self._state.behaviour.statistics_rows)
+
+    @property
+    def _masked(self) -> bool:
+        return self._state.behaviour.warehouses == "masked"
 
     def _kept(self, key: tuple[object, ...], answer: Callable[[], Answer]) -> Answer:
         """The same question about the same state of a shop is worked out once."""
@@ -195,12 +258,6 @@ class Wildberries:
         if fresh.status == 200:
             self._state.pages.put(key, fresh.body)
         return fresh
-
-
-_BAD_GATEWAY_PAGE = (
-    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n"
-)
-_UNDOCUMENTED = b'{"result":{"rows":[{"article":"?"}],"more":false}}'
 
 
 @lru_cache(maxsize=20_000)
@@ -214,3 +271,8 @@ def _read_token(header: str) -> Token | str:
         return read_token(text)
     except MalformedToken as error:
         return f"token problem; token is malformed: {error}"
+
+
+@lru_cache(maxsize=20_000)
+def _read_query(query: bytes) -> Mapping[str, str]:
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))

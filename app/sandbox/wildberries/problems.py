@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from app.sandbox.limits import Limit, Refused
-from app.sandbox.messages import Answer, Headers
+from app.sandbox.messages import JSON, Answer, Headers
 
 PROBLEM_JSON = b"application/problem+json"
 Style = Literal["documented", "newer"]
@@ -55,6 +55,12 @@ class Gateway:
         if self._newer:
             return self._problem(403, "forbidden", "token does not satisfy additional requirements")
         return self._problem(403, "forbidden", "base token is not allowed", code="base token is not allowed for this path")
+
+    def payment_required(self) -> Answer:
+        """What a service of the catalogue is told that owes money."""
+        return self._problem(
+            402, "payment required", "insufficient balance of the service; top up the balance to go on", code="payment required"
+        )
 
     def too_many_requests(self, refused: Refused, limit: Limit) -> Answer:
         detail = "rate limit exceeded, retry after the period specified in the X-RateLimit-Retry header"
@@ -109,6 +115,41 @@ def analytics_rejected(detail: str) -> Answer:
     """400 of the service behind the Analytics host."""
     body = {"title": "Invalid request body", "detail": detail, "requestId": str(uuid4()), "origin": "analytic-open-api"}
     return Answer(400, msgspec.json.encode(body))
+
+
+def prices_rejected(text: str) -> Answer:
+    """400 of the service behind the Prices host."""
+    return Answer(400, msgspec.json.encode({"data": None, "error": True, "errorText": text}))
+
+
+def marketplace_rejected(status: int, code: str, message: str) -> Answer:
+    """400 or 404 of the service behind the Marketplace host."""
+    return Answer(status, msgspec.json.encode({"code": code, "message": message}))
+
+
+def statistics_rejected(*errors: str) -> Answer:
+    """400 of the service behind the Statistics host, in the form of a list."""
+    return Answer(400, msgspec.json.encode({"errors": errors}))
+
+
+def statistics_undecodable(error: str) -> Answer:
+    """400 of the same service, in its other form."""
+    return Answer(400, msgspec.json.encode({"errors": error}))
+
+
+def report_rejected(detail: str) -> Answer:
+    """400 of the service that makes reports."""
+    return _report_problem(400, "Bad Request", detail, JSON)
+
+
+def report_not_found() -> Answer:
+    """404 of the service that makes reports: the id is unknown, forgotten or somebody else's."""
+    return _report_problem(404, "Not Found", "not found", PROBLEM_JSON)
+
+
+def _report_problem(status: int, title: str, detail: str, content_type: bytes) -> Answer:
+    body = {"title": title, "detail": detail, "requestId": _request_id(), "origin": "api-statistics"}
+    return Answer(status, msgspec.json.encode(body), content_type)
 
 
 def _code() -> str:

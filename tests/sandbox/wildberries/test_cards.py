@@ -1,5 +1,6 @@
 """The list of cards walks as Wildberries' does."""
 
+import re
 from collections import Counter
 from datetime import datetime
 from typing import Any
@@ -11,17 +12,50 @@ import pytest
 from app.sandbox.tokens import issue_token
 from tests.contracts.specification import Specification
 from tests.sandbox.calls import list_cards, walk_cards
-from tests.sandbox.conformance import CARDS, FILES
+from tests.sandbox.conformance import (
+    CARDS,
+    DESCRIBED,
+    FBS_STOCKS,
+    ORDER_FEED,
+    PRICES,
+    REMAINS,
+    SELLER_INFO,
+    SUPPLIER_ORDERS,
+    SUPPLIER_SALES,
+    TRASH,
+    WAREHOUSES,
+    WB_WAREHOUSES,
+)
 
 pytestmark = pytest.mark.anyio
 
 
-def test_the_methods_that_we_play_are_described_at_the_hosts_where_we_play_them() -> None:
-    hosts = {path: Specification.load(file).servers(path)[0] for path, file in FILES.items()}
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        (SELLER_INFO, "common-api"),
+        (CARDS, "content-api"),
+        (TRASH, "content-api"),
+        (PRICES, "discounts-prices-api"),
+        (WAREHOUSES, "marketplace-api"),
+        (f"{FBS_STOCKS}/1", "marketplace-api"),
+        (WB_WAREHOUSES, "seller-analytics-api"),
+        (ORDER_FEED, "seller-analytics-api"),
+        (REMAINS, "seller-analytics-api"),
+        (f"{REMAINS}/tasks/1/status", "seller-analytics-api"),
+        (f"{REMAINS}/tasks/1/download", "seller-analytics-api"),
+        (SUPPLIER_ORDERS, "statistics-api"),
+        (SUPPLIER_SALES, "statistics-api"),
+    ],
+)
+def test_the_methods_that_we_play_are_described_at_the_hosts_where_we_play_them(path: str, host: str) -> None:
+    _, ours, its_path = path.split("/", 2)
+    [described] = [described for pattern, described in DESCRIBED.items() if re.fullmatch(pattern, f"/{its_path}")]
 
-    assert hosts["/content/v2/get/cards/list"] == "https://content-api.wildberries.ru"
-    assert hosts["/api/analytics/v1/stocks-report/wb-warehouses"] == "https://seller-analytics-api.wildberries.ru"
-    assert hosts["/api/v1/seller-info"] == "https://common-api.wildberries.ru"
+    servers = Specification.load(described.file).servers(f"/{its_path}")
+
+    assert servers[0] == f"https://{host}.wildberries.ru"
+    assert ours in host
 
 
 @pytest.mark.parametrize("ascending", [True, False])
