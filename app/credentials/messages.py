@@ -2,12 +2,24 @@
 
 from collections.abc import Collection
 from datetime import date
+from typing import NamedTuple
 
 from app.credentials.tables import Provider
 from app.marketplaces.contract import Marketplace
 from app.marketplaces.wildberries.token import Category
 
-BOXES: dict[Marketplace, tuple[str, ...]] = {Marketplace.WILDBERRIES: tuple(Category), Marketplace.OZON: ()}
+
+class Boxes(NamedTuple):
+    """What a seller ticks when making a key, in the words of the cabinet in each language."""
+
+    ru: tuple[str, ...]
+    en: tuple[str, ...]
+
+
+BOXES = {
+    Marketplace.WILDBERRIES: Boxes(tuple(f"«{category}»" for category in Category), tuple(f"“{category}”" for category in Category)),
+    Marketplace.OZON: Boxes(("«Admin read only»",), ("“Admin read only”",)),
+}
 STAGES_RU = {"products": "товары", "prices": "цены", "stocks": "остатки", "orders": "заказы"}
 
 
@@ -51,15 +63,13 @@ def shared(language: str, marketplace: Provider | Marketplace) -> str:
 
 
 def advice(language: str, marketplace: Marketplace, missing_scopes: Collection[str]) -> str:
-    """Which boxes to tick for what the key doesn't allow. What a key may do is chosen when it is made, so this is about a new one, with all that a sync
-    may need."""
+    """What to tick for what the key doesn't allow. What a key may do is chosen when it is made, so this is about a new one, with all that a sync may need."""
     boxes = BOXES[marketplace]
     if language == "ru":
         stages = ", ".join(STAGES_RU.get(stage, stage) for stage in missing_scopes)
-        named = ", ".join(f"«{box}»" for box in boxes)
-        return f"Ключ {_name(marketplace)} не позволяет загружать: {stages}. Создайте новый и отметьте в нём: {named}."
-    named = ", ".join(f"“{box}”" for box in boxes)
-    return f"The key for {_name(marketplace)} does not allow: {', '.join(missing_scopes)}. Make a new one and tick in it: {named}."
+        return f"Ключ {_name(marketplace)} не позволяет загружать: {stages}. Создайте новый и отметьте в нём: {', '.join(boxes.ru)}."
+    stages = ", ".join(missing_scopes)
+    return f"The key for {_name(marketplace)} does not allow: {stages}. Make a new one and tick in it: {', '.join(boxes.en)}."
 
 
 def _name(marketplace: str) -> str:
