@@ -1,0 +1,342 @@
+"""A run goes through its stages: what stops one of them stops no other, and who has to wait occupies nobody."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from app.cache import close_cache, get_cache, open_cache
+from app.database import system_scope, tenant_scope
+from app.marketplaces.contract import Marketplace, Rejected
+from app.marketplaces.errors import (
+    CircuitOpen,
+    CredentialsRejected,
+    MarketplaceDown,
+    MethodGone,
+    RateLimited,
+    ReportNotReady,
+    ScopeMissing,
+    UnexpectedResponse,
+)
+from app.runs import service
+from app.runs.schemas import RunOut, StageReport
+from app.runs.service import add_run, get_run
+from app.runs.tables import RunStatus, Stage, Trigger
+from app.settings import get_settings
+from app.sync import runner
+from app.sync.runner import Runner
+from tests.factories import create_tenant_with_key, product
+from tests.scripted_client import ScriptedClient, line, order, price, shelf
+
+pytestmark = pytest.mark.anyio
+
+HOUR = timedelta(hours=1)
+
+PlayShop = Callable[..., Awaitable["Shop"]]
+
+
+class Shop:
+    """A tenant whose marketplace says what the test's client says."""
+
+    def __init__(self, tenant_id: UUID, client: ScriptedClient) -> None:
+        self.tenant_id = tenant_id
+        self.client = client
+        self.run_id = UUID(int=0)
+
+    async def start(self, *scopes: Stage, full: bool = False) -> RunOut:
+        """Ask for a run and carry it out once."""
+        async with tenant_scope(self.tenant_id) as connection:
+            run, _ = await add_run(connection, self.tenant_id, self.client.marketplace, Trigger.MANUAL, scopes=scopes or None, full=full)
+        self.run_id = run.id
+        return await self.go_on()
+
+    async def go_on(self) -> RunOut:
+        """Let a worker take the run as soon as it is due, which is now."""
+        async with system_scope() as connection:
+            # As if the time had passed: everything that waits is due.
+            await connection.execute("UPDATE sync_runs SET not_before = now() WHERE id = $1 AND status = 'queued'", self.run_id)
+        assert await Runner("test").carry_out_run(self.run_id)
+        return await get_run(self.tenant_id, self.run_id)
+
+    async def let_time_pass(self, passed: timedelta) -> None:
+        """Everything of the run is as much longer ago."""
+        run = await get_run(self.tenant_id, self.run_id)
+        for stage in run.stages:
+            stage.not_before = stage.not_before - passed if stage.not_before else None
+        async with system_scope() as connection:
+            await connection.execute(
+                "UPDATE sync_runs SET not_before = not_before - $2::interval, started_at = started_at - $2::interval, stages = $3 WHERE id = $1",
+                self.run_id, passed, msgspec.json.encode(run.stages).decode(),
+            )  # fmt: skip
+
+    async def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        async with tenant_scope(self.tenant_id) as connection:
+            return [tuple(row) for row in await connection.fetch(statement)]
+
+    async def event(self) -> dict[str, Any]:
+        """The newest event's data."""
+        [[body]] = await self.rows("SELECT body FROM events ORDER BY sequence DESC LIMIT 1")
+        return msgspec.json.decode(body)["data"]
+
+
+@pytest.fixture
+async def play_shop(clean_database: str, monkeypatch: pytest.MonkeyPatch):
+    open_cache(get_settings())
+    monkeypatch.setitem(service.STAGES, Marketplace.WILDBERRIES, tuple(Stage))
+
+    async def play(*, language: str = "ru", **pages: Any) -> Shop:
+        shop = Shop(await create_tenant_with_key(), ScriptedClient(**({"products": [[product("1"), product("2")]]} | pages)))
+        async with tenant_scope(shop.tenant_id) as connection:
+            await connection.execute("UPDATE tenants SET language = $1", language)
+
+        async def make_client(*_: object) -> ScriptedClient:
+            return shop.client
+
+        monkeypatch.setattr(runner, "create_marketplace_client", make_client)
+        return shop
+
+    yield play
+    await close_cache()
+
+
+def stages(run: RunOut) -> dict[str, StageReport]:
+    return {stage.name.value: stage for stage in run.stages}
+
+
+def statuses(run: RunOut) -> list[str]:
+    return [stage.status for stage in run.stages]
+
+
+async def test_a_run_copies_products_prices_stocks_and_orders(play_shop: PlayShop):
+    shop = await play_shop(
+        prices=[[price("1"), price("2")]], stocks=[[shelf("1"), shelf("2")]], orders=[[order("A"), order("B")], [order("C", line("2"))]]
+    )
+
+    run = await shop.start()
+
+    assert (run.status, statuses(run)) == (RunStatus.SUCCEEDED, ["succeeded"] * 4)
+    assert [(stage.fetched, stage.created, stage.updated) for stage in run.stages] == [(2, 2, 0), (2, 0, 2), (2, 2, 0), (3, 3, 0)]
+    assert await shop.rows("SELECT operation, status, fetched FROM sync_logs ORDER BY id") == [
+        ("products", "succeeded", 2), ("prices", "succeeded", 2), ("stocks", "succeeded", 2), ("orders", "succeeded", 3)]  # fmt: skip
+    event = await shop.event()
+    assert event["counts"]["orders"] == {"new": 3}
+    assert "Новых заказов: 3." in event["message"]
+
+
+async def test_a_stage_that_has_to_wait_holds_up_no_other_and_goes_on_where_it_was(play_shop: PlayShop):
+    shop = await play_shop(orders=[[order("A")], RateLimited(3 * HOUR), [order("B")]], prices=[[price("1")]])
+
+    waiting = await shop.start()
+
+    assert (waiting.status, statuses(waiting)) == (RunStatus.QUEUED, ["succeeded", "succeeded", "succeeded", "pending"])
+    orders = stages(waiting)["orders"]
+    assert (orders.fetched, orders.error and orders.error.code) == (1, "marketplace_rate_limited")
+    assert orders.error is not None
+    assert "подождать" in orders.error.detail
+    assert orders.not_before is not None
+    assert waiting.not_before is not None
+    assert abs(waiting.not_before - orders.not_before) < timedelta(seconds=1)
+    assert waiting.not_before >= orders.not_before
+    assert waiting.not_before - waiting.queued_at > 2.9 * HOUR
+    assert await shop.rows("SELECT 1 FROM events") == []
+    await shop.let_time_pass(3 * HOUR)
+    done = await shop.go_on()
+    assert (done.status, statuses(done), stages(done)["orders"].fetched) == (RunStatus.SUCCEEDED, ["succeeded"] * 4, 2)
+    assert (stages(done)["orders"].error, stages(done)["orders"].not_before) == (None, None)
+    assert [asked for asked in shop.client.asked if asked[0] in ("prices", "orders")] == [
+        ("prices", b""),
+        ("orders", b""),
+        ("orders", b"1"),
+    ]
+    assert (await shop.event())["counts"]["orders"] == {"new": 2}
+
+
+async def test_a_run_is_due_when_its_first_stage_is_and_the_others_wait_on(play_shop: PlayShop):
+    shop = await play_shop(prices=[RateLimited(2 * HOUR), [price("1")]], orders=[ReportNotReady(HOUR / 6), [order("A")]])
+
+    first = await shop.start()
+
+    assert statuses(first) == ["succeeded", "pending", "succeeded", "pending"]
+    assert first.not_before is not None
+    assert first.not_before - first.queued_at < HOUR / 5
+    await shop.let_time_pass(HOUR / 6)
+    second = await shop.go_on()
+    assert (second.status, statuses(second)) == (RunStatus.QUEUED, ["succeeded", "pending", "succeeded", "succeeded"])
+    assert second.not_before is not None
+    assert second.not_before == pytest.approx(stages(second)["prices"].not_before, abs=timedelta(seconds=1))
+    assert [asked for asked, _ in shop.client.asked] == ["products", "prices", "stocks", "orders", "orders"]
+    await shop.let_time_pass(2 * HOUR)
+    assert (await shop.go_on()).status is RunStatus.SUCCEEDED
+
+
+async def test_a_run_that_a_worker_takes_before_a_stage_may_go_on_asks_nobody(play_shop: PlayShop):
+    shop = await play_shop(orders=[RateLimited(HOUR), [order("A")]])
+    await shop.start()
+    asked = len(shop.client.asked)
+
+    run = await shop.go_on()
+
+    assert (run.status, len(shop.client.asked)) == (RunStatus.QUEUED, asked)
+    assert run.not_before is not None
+    assert run.not_before - run.queued_at > 0.9 * HOUR
+
+
+async def test_prices_and_shelves_of_a_shop_that_was_never_copied_wait_for_its_products(play_shop: PlayShop):
+    shop = await play_shop(
+        products=[[product("1")], RateLimited(HOUR), [product("2")]],
+        prices=[[price("1"), price("2")]], stocks=[[shelf("1"), shelf("2")]], orders=[[order("A", line("2"))]],
+    )  # fmt: skip
+
+    first = await shop.start()
+
+    assert statuses(first) == ["pending", "pending", "pending", "succeeded"]
+    await shop.let_time_pass(HOUR)
+    done = await shop.go_on()
+    assert (done.status, stages(done)["prices"].updated, stages(done)["stocks"].created) == (RunStatus.SUCCEEDED, 2, 2)
+    assert [stage.rejected for stage in done.stages] == [0, 0, 0, 0]
+
+
+async def test_of_a_shop_that_was_copied_prices_and_shelves_do_not_wait_for_its_products(play_shop: PlayShop):
+    shop = await play_shop(prices=[[price("1")]])
+    await shop.start()
+    shop.client.pages["products"].append(RateLimited(HOUR))
+
+    run = await shop.start()
+
+    assert statuses(run) == ["pending", "succeeded", "succeeded", "succeeded"]
+
+
+async def test_a_run_that_is_kept_waiting_for_a_day_ends_and_says_why(play_shop: PlayShop):
+    shop = await play_shop(orders=[RateLimited(10 * HOUR), RateLimited(10 * HOUR), RateLimited(10 * HOUR)])
+    await shop.start()
+
+    for _ in range(2):
+        await shop.let_time_pass(10 * HOUR)
+        run = await shop.go_on()
+
+    assert (run.status, statuses(run)) == (RunStatus.PARTIAL, ["succeeded", "succeeded", "succeeded", "failed"])
+    error = stages(run)["orders"].error
+    assert error is not None
+    assert error.code == "marketplace_rate_limited"
+
+
+async def test_an_open_circuit_puts_the_whole_run_back_at_once(play_shop: PlayShop):
+    shop = await play_shop(prices=[CircuitOpen(timedelta(minutes=5)), [price("1")]])
+
+    run = await shop.start()
+
+    assert (run.status, statuses(run)) == (RunStatus.QUEUED, ["succeeded", "pending", "pending", "pending"])
+    assert [asked for asked, _ in shop.client.asked] == ["products", "prices"]
+    error = stages(run)["prices"].error
+    assert error is not None
+    assert error.code == "marketplace_circuit_open"
+    assert (await shop.go_on()).status is RunStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("ru", "Отметьте категорию «Цены и скидки»."), ("en", "Tick the category Prices and discounts.")]
+)
+async def test_a_stage_that_the_key_is_not_allowed_is_skipped_in_the_sellers_words(play_shop: PlayShop, language: str, words: str):
+    missing = ScopeMissing(
+        "Tick the category Prices and discounts.", scope="Prices and discounts", detail_ru="Отметьте категорию «Цены и скидки»."
+    )
+    shop = await play_shop(language=language, prices=[missing], orders=[[order("A")]])
+
+    run = await shop.start()
+
+    assert (run.status, statuses(run)) == (RunStatus.PARTIAL, ["succeeded", "skipped", "succeeded", "succeeded"])
+    error = stages(run)["prices"].error
+    assert error is not None
+    assert (error.code, error.detail) == ("scope_missing", words)
+    assert words in (await shop.event())["message"]
+    assert await shop.rows("SELECT error_detail FROM sync_logs WHERE operation = 'prices'") == [(words,)]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(MarketplaceDown("It does not answer."), "не отвечает"), (MethodGone("It was removed."), "отключил"),
+     (UnexpectedResponse("Not as documented."), "непонятно"), (RuntimeError("a fault of ours"), "на нашей стороне")],
+)  # fmt: skip
+async def test_a_stage_that_fails_keeps_what_was_written_says_why_and_the_next_run_recovers(
+    play_shop: PlayShop, error: Exception, word: str
+):
+    shop = await play_shop(orders=[[order("A")], error, [order("B")]], prices=[[price("1")]])
+
+    run = await shop.start()
+
+    assert (run.status, statuses(run)) == (RunStatus.PARTIAL, ["succeeded", "succeeded", "succeeded", "failed"])
+    told = stages(run)["orders"].error
+    assert told is not None
+    assert word in told.detail
+    assert await shop.rows("SELECT external_id FROM orders") == [("A",)]
+    again = await shop.start()
+    assert (again.status, stages(again)["orders"].created) == (RunStatus.SUCCEEDED, 1)
+    assert shop.client.asked[-1] == ("orders", b"1")
+
+
+async def test_a_rejected_key_ends_the_run_in_the_sellers_words_and_asks_no_further(play_shop: PlayShop):
+    shop = await play_shop(prices=[CredentialsRejected("The key was revoked.", detail_ru="Ключ отозван.")])
+
+    run = await shop.start()
+
+    assert (run.status, statuses(run)) == (RunStatus.FAILED, ["succeeded", "failed", "pending", "pending"])
+    assert run.error is not None
+    assert (run.error.code, run.error.detail) == ("credentials_rejected", "Ключ отозван.")
+    assert [asked for asked, _ in shop.client.asked] == ["products", "prices"]
+    assert "Ключ отозван." in (await shop.event())["message"]
+
+
+async def test_malformed_items_are_counted_and_the_first_three_are_told(play_shop: PlayShop):
+    rejected = [Rejected(f"R{n}", "status: expected one of the documented words") for n in range(5)]
+    shop = await play_shop(orders=[[order("A"), *rejected], [Rejected(None, "x" * 500)]])
+
+    run = await shop.start()
+
+    orders = stages(run)["orders"]
+    assert (run.status, orders.fetched, orders.created, orders.rejected) == (RunStatus.SUCCEEDED, 7, 1, 6)
+    assert orders.rejections == [f"R{n}: status: expected one of the documented words" for n in range(3)]
+
+
+async def test_lists_of_products_are_forgotten_when_prices_change_and_kept_when_only_orders_do(play_shop: PlayShop):
+    shop = await play_shop(prices=[[price("1")]], orders=[[order("A")]])
+    await shop.start()
+    cache = get_cache()
+    await cache.set(shop.tenant_id, "products:list:x", "kept")
+
+    shop.client.pages["orders"].append([order("B")])
+    run = await shop.start()
+    kept = await cache.get(shop.tenant_id, "products:list:x")
+    shop.client.pages["prices"] = [[price("1", "5")]]
+    await shop.start()
+
+    assert (stages(run)["orders"].created, kept) == (1, "kept")
+    assert await cache.get(shop.tenant_id, "products:list:x") is None
+
+
+async def test_a_full_run_walks_orders_again_and_another_goes_on_behind_the_last(play_shop: PlayShop):
+    shop = await play_shop(orders=[[order("A")], [order("B")]])
+    await shop.start()
+
+    full = await shop.start(full=True)
+    shop.client.pages["orders"].append([order("C")])
+    then = await shop.start()
+
+    assert [after for stage, after in shop.client.asked if stage == "orders"] == [b"", b"", b"2"]
+    assert (stages(full)["orders"].unchanged, stages(then)["orders"].created, stages(then)["orders"].unchanged) == (2, 1, 0)
+
+
+async def test_an_order_whose_product_is_copied_later_finds_it_in_the_next_run(play_shop: PlayShop):
+    shop = await play_shop(orders=[[order("A", line("7")), order("B", line(None, "ART-7"))]])
+    await shop.start()
+    shop.client.pages["products"].append([product("7")])
+
+    await shop.start()
+
+    assert await shop.rows(
+        "SELECT orders.external_id, product.external_id FROM orders JOIN order_lines AS line ON line.order_id = orders.id "
+        "LEFT JOIN products AS product ON product.id = line.product_id ORDER BY 1"
+    ) == [("A", "7"), ("B", "7")]
+    assert (await shop.event())["counts"]["orders"] == {"new": 0}
