@@ -60,7 +60,7 @@ class FeedOrder(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     destination_city: str
     destination_district: str
     seller_price: float
-    is_b2b: bool
+    is_b2b: bool = msgspec.field(name="isB2b")
     cancel_type: str | None = None
 
 

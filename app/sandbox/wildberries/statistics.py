@@ -34,10 +34,8 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?
 _NEVER = "0001-01-01T00:00:00"
 
 
-class Row(
-    msgspec.Struct, frozen=True, rename={"nm_id": "nmId", "income_id": "incomeID", "g_number": "gNumber", "sale_id": "saleID"}, kw_only=True
-):
-    """What orders and sales have in common; named as on the wire but for these."""
+class Row(msgspec.Struct, frozen=True, rename=spelling.statistics, kw_only=True):
+    """What orders and sales have in common."""
 
     date: str
     last_change_date: str
