@@ -22,7 +22,7 @@ from sellers import Seller, Sellers
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from stock_tracker import ApiError
 
-EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid"]
+EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid", "credentials.expiring", "credentials.shared"]
 # A Wildberries key is a JWT. It is looked for anywhere in a message, so that "my key: eyJ…" is deleted too.
 KEY = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
@@ -55,8 +55,8 @@ async def take_key(message: Message, key: re.Match[str], sellers: Sellers) -> No
         return
     credentials = await sellers.get(message.chat.id).api.update_credentials(key[0])
     known = next(entry for entry in credentials if entry["provider"] == "wildberries")
-    missing = f"\nКлючу не хватает категорий для: {', '.join(known['missing_scopes'])}." if known["missing_scopes"] else ""
-    await message.answer(f"Ключ {known['masked']} сохранён. Загружаю товары, напишу, когда закончу.{missing}")
+    advice = f"\n{known['advice']}" if known["advice"] else ""
+    await message.answer(f"Ключ {known['masked']} сохранён. Загружаю товары, напишу, когда закончу.{advice}")
 
 
 @dispatcher.message(CommandStart())

@@ -8,7 +8,7 @@ import { ApiError, verifyWebhook } from "./stock_tracker.mjs";
 const { BOT_TOKEN, BOT_SECRET, STOCK_TRACKER_URL, BOT_DATA_DIR = "data", WEBHOOK_HOST = "127.0.0.1", WEBHOOK_PORT = "8080" } = process.env;
 const { WEBHOOK_BASE_URL = `http://127.0.0.1:${WEBHOOK_PORT}`, TELEGRAM_API_ROOT = "https://api.telegram.org" } = process.env;
 
-const EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid"];
+const EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid", "credentials.expiring", "credentials.shared"];
 const LARGEST_WEBHOOK_BYTES = 64 * 1024;
 // A Wildberries key is a JWT. It is looked for anywhere in a message, so that "my key: eyJ…" is deleted too.
 const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
@@ -40,8 +40,8 @@ chat.hears(KEY, async (ctx) => {
   if (!seller) return ctx.reply("Сначала нажмите /start, затем пришлите ключ ещё раз.");
   const credentials = await seller.api.updateCredentials(ctx.match[0]);
   const known = credentials.find((entry) => entry.provider === "wildberries");
-  const missing = known.missing_scopes?.length ? `\nКлючу не хватает категорий для: ${known.missing_scopes.join(", ")}.` : "";
-  await ctx.reply(`Ключ ${known.masked} сохранён. Загружаю товары, напишу, когда закончу.${missing}`);
+  const advice = known.advice ? `\n${known.advice}` : "";
+  await ctx.reply(`Ключ ${known.masked} сохранён. Загружаю товары, напишу, когда закончу.${advice}`);
 });
 
 chat.command("start", async (ctx) => {
