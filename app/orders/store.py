@@ -12,6 +12,8 @@ from app.database import Connection
 from app.ids import new_id
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, Marketplace, OrderStatus
 
+LINES_PER_LOOK = 5_000
+
 _pack = msgspec.msgpack.Encoder().encode
 
 # By a join and not by ANY: the planner would walk all orders and compare each with each id of the batch.
@@ -50,29 +52,25 @@ PRODUCTS_BY_ID = """
       JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = wanted.external_id
 """
 
-# Nothing keeps a seller from giving an archived product's code to another one.
-BY_ARTICLE = "SELECT DISTINCT ON (article) article, id FROM products WHERE tenant_id = $1 AND marketplace = $2 {} ORDER BY article, archived_at DESC NULLS FIRST, id DESC"
-
-PRODUCTS_BY_ARTICLE = BY_ARTICLE.format("AND article = ANY($3::text[])")
+# Nothing keeps a seller from giving an archived product's code to another one. IS TRUE keeps the planner from a join, which by what it knows of a table
+# that is just being filled would compare each product with each article; a subplan is hashed.
+PRODUCTS_BY_ARTICLE = """
+    SELECT DISTINCT ON (article) article, id FROM products
+     WHERE tenant_id = $1 AND marketplace = $2 AND (article IN (SELECT unnest($3::text[]))) IS TRUE
+     ORDER BY article, archived_at DESC NULLS FIRST, id DESC
+"""
 
 PRODUCTS_SINCE = "SELECT EXISTS (SELECT FROM products WHERE tenant_id = $1 AND marketplace = $2 AND created_at >= $3)"
 
 UNRESOLVED = """
     SELECT line.id, line.product_external_id, line.article FROM order_lines AS line JOIN orders ON orders.id = line.order_id
-     WHERE line.tenant_id = $1 AND line.product_id IS NULL AND orders.marketplace = $2
+     WHERE line.tenant_id = $1 AND line.product_id IS NULL AND orders.marketplace = $2 AND ($3::uuid IS NULL OR line.id > $3)
+     ORDER BY line.id LIMIT $4
 """
 
-# Not one statement for both: a join by one of two columns is a comparison of all lines with all products.
-RESOLVE_BY_ID = f"""
-    UPDATE order_lines SET product_id = product.id
-      FROM ({UNRESOLVED}) AS line
-      JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = line.product_external_id
-     WHERE order_lines.id = line.id
-"""
-RESOLVE_BY_ARTICLE = f"""
-    UPDATE order_lines SET product_id = product.id
-      FROM ({UNRESOLVED}) AS line JOIN ({BY_ARTICLE.format("AND article <> ''")}) AS product ON product.article = line.article
-     WHERE order_lines.id = line.id
+RESOLVE = """
+    UPDATE order_lines SET product_id = found.product_id FROM unnest($1::uuid[], $2::uuid[]) AS found (id, product_id)
+     WHERE order_lines.id = found.id
 """
 
 
@@ -157,36 +155,39 @@ async def resolve_lines(connection: Connection, tenant_id: UUID, marketplace: Ma
     """Find the products of lines that were stored before their product was. False: no product was stored since then, so there is nothing to find."""
     if not await connection.fetchval(PRODUCTS_SINCE, tenant_id, marketplace, since):
         return False
-    await connection.execute(RESOLVE_BY_ID, tenant_id, marketplace)
-    await connection.execute(RESOLVE_BY_ARTICLE, tenant_id, marketplace)
+    after: UUID | None = None
+    while lines := await connection.fetch(UNRESOLVED, tenant_id, marketplace, after, LINES_PER_LOOK):
+        after = lines[-1][0]
+        products = await _find_products(connection, tenant_id, marketplace, [(line[1], line[2]) for line in lines])
+        found = [(line[0], product) for line, product in zip(lines, products, strict=True) if product is not None]
+        if found:
+            await connection.execute(RESOLVE, [line_id for line_id, _ in found], [product for _, product in found])
     return True
 
 
 async def _insert_lines(
     connection: Connection, tenant_id: UUID, marketplace: Marketplace, lines: Sequence[tuple[UUID, FetchedOrderLine]]
 ) -> None:
-    external_ids = {line.product_external_id for _, line in lines if line.product_external_id}
-    by_id: dict[str | None, UUID] = {}
-    if external_ids:
-        by_id = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ID, tenant_id, marketplace, list(external_ids))}
-    articles = {line.article for _, line in lines if line.article and line.product_external_id not in by_id}
-    by_article: dict[str, UUID] = {}
-    if articles:
-        by_article = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ARTICLE, tenant_id, marketplace, list(articles))}
+    names = [(line.product_external_id, line.article) for _, line in lines]
+    products = await _find_products(connection, tenant_id, marketplace, names)
     rows = [
-        LineRow(
-            new_id(),
-            order_id,
-            by_id.get(line.product_external_id) or by_article.get(line.article),
-            line.product_external_id,
-            line.size_id,
-            line.article,
-            line.quantity,
-            line.price,
-        )
-        for order_id, line in lines
+        LineRow(new_id(), order_id, product, line.product_external_id, line.size_id, line.article, line.quantity, line.price)
+        for (order_id, line), product in zip(lines, products, strict=True)
     ]
     await connection.execute(INSERT_LINES, tenant_id, msgspec.json.encode(rows).decode())
+
+
+async def _find_products(
+    connection: Connection, tenant_id: UUID, marketplace: Marketplace, names: Sequence[tuple[str | None, str]]
+) -> list[UUID | None]:
+    """The product of each name, which is the marketplace's id of it, if known, and the seller's article; None where none is stored."""
+    by_id: dict[str | None, UUID] = {}
+    if external_ids := {external_id for external_id, _ in names if external_id}:
+        by_id = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ID, tenant_id, marketplace, list(external_ids))}
+    by_article: dict[str, UUID] = {}
+    if articles := {article for external_id, article in names if article and external_id not in by_id}:
+        by_article = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ARTICLE, tenant_id, marketplace, list(articles))}
+    return [by_id.get(external_id) or by_article.get(article) for external_id, article in names]
 
 
 def _is_older(changed_at: datetime | None, than: datetime | None) -> bool:
