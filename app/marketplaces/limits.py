@@ -5,8 +5,9 @@ be full again (GCRA, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
 own clock, so that no machine's matters; where the wait is longer than the caller's patience it takes nothing. The same script looks whether
 the account is blocked and the circuit open (app.marketplaces.circuit), so a call costs one round trip to Redis.
 
-The marketplace counts when a call arrives and not when it leaves, so a bucket that was full counts as full for LATENCY_S longer: what a slow path
-delays by less never meets a bucket that was filled later than we think. It costs throughput only where a burst is shorter than that.
+The marketplace counts when a call arrives and not when it leaves: a new connection takes its time. So a bucket that was full counts as full for
+LATENCY_S longer, and what is under way for less never finds a bucket that is filled later than we think. That makes the first burst
+smaller; only where a burst is one call it costs throughput, LATENCY_S per call.
 
 The seller's other programs take from the same buckets. So of a burst we leave at least one call to them, or as many as a refusal of ours would
 cost (where a burst is one call, nothing can be left); and every answer is compared with what the budget expected. **Only where the marketplace
@@ -39,7 +40,7 @@ from app.marketplaces.local_budgets import LocalBudgets, Size, Turn
 from app.redis import REDIS_ERRORS, open_redis
 from app.settings import Settings
 
-LATENCY_S: Final = 0.25
+LATENCY_S: Final = 1.0
 CHECK_AFTER_S: Final = 0.25
 LONGEST_BLOCK_S: Final = 86_400.0
 PAUSE_S: Final = 1.0
@@ -137,7 +138,7 @@ class SharedLimits:
         self._take = self._redis.register_script(TAKE)
         self._correct = self._redis.register_script(CORRECT)
         self._report = self._redis.register_script(circuit.REPORT)
-        self._local = LocalBudgets(_us(LATENCY_S))
+        self._local = LocalBudgets()
         self._away_until = 0.0
 
     async def take(self, call: Call) -> Permit:
@@ -201,7 +202,7 @@ class SharedLimits:
             size.burst,
             size.usable,
             "" if pushed_then is None else pushed_then,
-            _us(LATENCY_S),
+            size.margin,
         ]
         answer = await self._ask(self._take, _keys(call), arguments)
         if answer is None:
@@ -272,8 +273,11 @@ def _size(call: Call) -> Size:
     budget = call.budget
     if budget is None:
         # Only a block can hold it up.
-        return Size(0, 1, 1)
-    return Size(_us(budget.interval_s), budget.burst, max(budget.burst - budget.refusal_cost, 1))
+        return Size(0, 1, 1, 0)
+    usable = max(budget.burst - budget.refusal_cost, 1)
+    # Half of a burst at most, or a quarter of an interval: a longer margin would make a fast budget slow.
+    margin_s = min(LATENCY_S, budget.interval_s * max(usable - 1, 0.5) / 2)
+    return Size(_us(budget.interval_s), budget.burst, usable, _us(margin_s))
 
 
 def _keys(call: Call) -> list[str]:

@@ -10,11 +10,13 @@ import msgspec
 
 
 class Size(NamedTuple):
-    """How large a budget is: one call more every `interval`, `burst` at once, of which our own calls leave some alone (`usable`)."""
+    """How large a budget is: one call more every `interval`, `burst` at once, of which our own calls leave some alone (`usable`). A call may
+    be under way for `margin`."""
 
     interval: int
     burst: int
     usable: int
+    margin: int
 
 
 class Turn(NamedTuple):
@@ -39,8 +41,7 @@ class Bucket(msgspec.Struct):
 class LocalBudgets:
     """A bucket that is not known yet counts as used up but for one call, since what Redis knew of it is lost."""
 
-    def __init__(self, margin: int) -> None:
-        self._margin = margin
+    def __init__(self) -> None:
         self.buckets: dict[tuple[str, str], Bucket] = {}
         self.blocked_until: dict[str, int] = {}
 
@@ -57,7 +58,7 @@ class LocalBudgets:
             return Turn(False, start - now)
         if holds or size.interval == 0:
             return Turn(True, start - now, pushed=bucket.pushed)
-        bucket.full_at = max(bucket.full_at, start + self._margin) + size.interval
+        bucket.full_at = max(bucket.full_at, start + size.margin) + size.interval
         bucket.last_at = start
         self.buckets[account, group] = bucket
         remaining = math.floor((size.burst * size.interval - (bucket.full_at - start)) / size.interval)

@@ -18,8 +18,6 @@ from app.marketplaces.limits import SharedLimits
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.limit_headers import limit_news
 
-TASKS = 3
-
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """`refused_every`: each so many calls of this process are such as the marketplace refuses."""
@@ -32,6 +30,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     body: str = ""
     refused_every: int = 0
+    tasks: int = 2
 
 
 def read(answer: Answer) -> int:
@@ -64,18 +63,15 @@ async def hammer(work: Work) -> Counter[str]:
                     headers=work.headers,
                     body=work.body.encode() or None,
                     attempts=1,
-                    # So that the last call doesn't hold up the end.
-                    patience_s=max(ends_at - monotonic(), 0.0),
+                    patience_s=30.0,
                 )
                 try:
                     await transport.send(call, read)
                     outcomes["answered"] += 1
                 except UnexpectedResponse:
                     outcomes["refused"] += 1
-                except RateLimited:
-                    return
 
-        await asyncio.gather(*(call_on() for _ in range(TASKS)))
+        await asyncio.gather(*(call_on() for _ in range(work.tasks)))
     await limits.aclose()
     return outcomes
 

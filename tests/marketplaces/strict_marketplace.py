@@ -42,9 +42,9 @@ class StrictMarketplace:
         return [status for _, _, by, status in self.arrivals if by == sender]
 
     def share_used(self) -> float:
-        """Of what the bucket would have given from the first call to the last, beyond the first burst."""
-        first, last = self.arrivals[0][0], self.arrivals[-1][0]
-        return (sum(cost for _, cost, _, _ in self.arrivals) - self.burst) * self.interval_s / (last - first)
+        """Of what the bucket gives while it is never full: from when its first burst was used to the last call."""
+        later = self.arrivals[self.burst :]
+        return sum(cost for _, cost, _, _ in later[:-1]) * self.interval_s / (later[-1][0] - later[0][0])
 
 
 @contextmanager

@@ -223,6 +223,49 @@ async def test_a_budget_that_asks_for_more_patience_than_there_is_stops_the_call
     assert sleeps.asked_s == []
 
 
+async def test_who_waited_asks_whether_the_turn_still_holds_and_waits_on_where_it_was_put_off(
+    server: ScriptedServer, http: httpx.AsyncClient, sleeps: Sleeps
+) -> None:
+    transport = transport_for(http, sleeps, Budget(3.0, put_off_s=2.0))
+
+    await transport.send(call_to(server), read)
+
+    assert sleeps.asked_s == [3.0, 2.0]
+    assert transport.traffic.waited_s == pytest.approx(5.0)
+
+
+async def test_a_turn_that_is_put_off_beyond_the_patience_is_given_up_unsent(
+    server: ScriptedServer, http: httpx.AsyncClient, sleeps: Sleeps
+) -> None:
+    budget = Budget(3.0, put_off_s=8.0)
+
+    with pytest.raises(RateLimited) as refusal:
+        await transport_for(http, sleeps, budget).send(call_to(server), read)
+
+    assert refusal.value.retry_after == timedelta(seconds=8)
+    assert server.requests == []
+    assert sleeps.asked_s == [3.0]
+
+
+async def test_the_limits_learn_from_every_attempt_before_the_next(server: ScriptedServer, http: httpx.AsyncClient, sleeps: Sleeps) -> None:
+    server.replies = [HANG_UP, Reply(status=429, headers={"Retry-After": "1"}), Reply(headers={"Left": "7"}), Reply(status=404)]
+    budget = Budget(0.0)
+    transport = Transport(
+        http, limits=budget, news=lambda answer: LimitNews(int(answer.headers["left"])) if "left" in answer.headers else None, sleep=sleeps
+    )
+
+    await transport.send(call_to(server), read)
+    with pytest.raises(UnexpectedResponse):
+        await transport.send(call_to(server), read)
+
+    assert budget.learnt == [
+        (None, None, MarketplaceDown),
+        (429, None, RateLimited),
+        (200, LimitNews(7), None),
+        (404, None, UnexpectedResponse),
+    ]
+
+
 async def test_an_answer_larger_than_any_right_one_is_refused_and_not_fetched_again(
     server: ScriptedServer, http: httpx.AsyncClient, sleeps: Sleeps
 ) -> None:
