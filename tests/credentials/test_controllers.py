@@ -11,6 +11,7 @@ from app.observability.logs import configure_logs
 from app.sandbox.tokens import Category
 from app.settings import Settings, get_settings
 from tests.application import HOSTS, Shop, everything_in_redis
+from tests.credentials.keys import change_key
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,18 @@ async def test_a_key_without_a_category_says_what_it_can_not_do(shop: Shop):
     told = wildberries(answer.json()["credentials"])
     assert "products" in told["scopes"]
     assert "stocks" in told["missing_scopes"]
+    assert "остатки" in told["advice"]
+    assert "Создайте новый и отметьте в нём: «" in told["advice"]
+
+
+async def test_what_to_tick_is_said_in_the_tenants_language(shop: Shop):
+    await shop.give_key(shop.key(categories=[Category.CONTENT]))
+
+    await shop.expect(200, "PATCH", "/tenants/me", json={"language": "en"})
+
+    advice = wildberries(await shop.expect(200, "GET", "/tenants/me/credentials"))["advice"]
+    assert "does not allow" in advice
+    assert "“Analytics”" in advice
 
 
 async def test_a_key_that_ends_soon_is_expiring_and_works(shop: Shop):
@@ -111,6 +124,7 @@ async def test_a_rejected_key_changes_nothing(shop: Shop, sandbox: httpx.AsyncCl
     answer = await shop.give_key(key)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "credentials_rejected")
+    assert [error["field"] for error in answer.json()["errors"]] == ["wildberries_api_key"]
     assert key not in answer.text
     assert await everything(shop) == was
 
@@ -124,6 +138,27 @@ async def test_a_body_without_a_usable_key_is_refused(shop: Shop, body: dict[str
 
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
     assert await everything(shop) == was
+
+
+@pytest.mark.parametrize(("body", "field"), [
+    ({"ozon_client_id": "1234567"}, "ozon_api_key"),
+    ({"ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
+    ({"ozon_client_id": "0123", "ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
+    ({"ozon_client_id": "-5", "ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
+    ({"ozon_client_id": "1" * 20, "ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
+    ({"ozon_client_id": 1234567, "ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
+    ({"ozon_client_id": "1234567", "ozon_api_key": ""}, "ozon_api_key"),
+    ({"wildberries_api_key": "good", "ozon_client_id": "1234567"}, "ozon_api_key"),
+])  # fmt: skip
+async def test_half_of_an_ozon_key_is_refused_by_the_name_of_what_is_missing(shop: Shop, body: dict[str, Any], field: str):
+    if body.get("wildberries_api_key"):
+        body = {**body, "wildberries_api_key": shop.key()}
+
+    answer = await shop.call("PATCH", "/tenants/me/credentials", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert (await shop.rows(STORED))[0][0] is None
 
 
 async def test_unverified_keys_are_stored_on_request_and_checked_by_the_next_sync(shop: Shop, sandbox: httpx.AsyncClient):
@@ -182,6 +217,49 @@ async def test_a_key_that_is_accepted_again_goes_back_on_schedule(shop: Shop, sa
 
     assert told["status"] == "valid"
     assert (await shop.rows(STORED))[0][1] is not None
+
+
+async def test_a_sync_that_goes_through_with_a_rejected_key_makes_it_valid_and_puts_it_back_on_schedule(
+    shop: Shop, sandbox: httpx.AsyncClient
+):
+    await shop.give_key()
+    await shop.sync()
+    await sandbox.post("/faults", json={"kind": "unauthorized"})
+    await shop.call("POST", "/tenants/me/credentials/wildberries/verify")
+
+    await shop.sync()
+
+    assert wildberries(await shop.expect(200, "GET", "/tenants/me/credentials"))["status"] == "valid"
+    assert (await shop.rows(STORED))[0][1] is not None
+
+
+async def test_a_sync_confirms_an_unverified_key_that_ends_soon_as_expiring(shop: Shop):
+    await shop.give_key(shop.key(products=2, expires_at=datetime.now(UTC) + timedelta(days=3)), verify=False)
+
+    await shop.sync()
+
+    assert wildberries(await shop.expect(200, "GET", "/tenants/me/credentials"))["status"] == "expiring"
+
+
+async def test_the_syncs_of_a_day_are_the_daily_check_of_a_wildberries_key(shop: Shop, sandbox: httpx.AsyncClient):
+    await shop.give_key()
+    await shop.sync()
+    await change_key(shop, "verified_at = now() - interval '25 hours'")
+    before = (await shop.rows(FACTS))[0][2]
+
+    await shop.sync()
+
+    assert (await shop.rows(FACTS))[0][2] > before + timedelta(hours=24)
+    asked = (await sandbox.get("/requests", params={"seller_id": str(shop.seller_id)})).json()
+    assert asked["GET /ping"] == {"200": 1}
+
+
+async def test_an_unverified_key_that_is_found_good_starts_a_sync(shop: Shop):
+    await shop.give_key(verify=False)
+
+    await shop.expect(200, "POST", "/tenants/me/credentials/wildberries/verify")
+
+    assert await shop.rows(RUNS) == [("queued",)]
 
 
 async def test_a_check_that_nobody_answers_changes_nothing(shop: Shop, nobody_answers: Any):
