@@ -24,16 +24,31 @@ from app.marketplaces.errors import (
 from app.runs import service
 from app.runs.schemas import RunOut, StageReport
 from app.runs.service import add_run, get_run
+from app.runs.sweep import requeue_expired
 from app.runs.tables import RunStatus, Stage, Trigger
 from app.settings import get_settings
 from app.sync import runner
 from app.sync.runner import Runner
-from tests.factories import create_tenant_with_key, product
+from tests.factories import create_tenant_with_key, expire_lease, product
 from tests.scripted_client import ScriptedClient, line, order, price, shelf
 
 pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
+
+STORED = """
+    SELECT 'product', external_id, price::text, stock_total FROM products
+     UNION ALL SELECT 'shelf', size_id, warehouse_id, quantity FROM stocks
+     UNION ALL SELECT 'order', external_id, status, NULL FROM orders
+     UNION ALL SELECT 'line', orders.external_id, product.external_id, quantity FROM order_lines AS line
+                 JOIN orders ON orders.id = line.order_id LEFT JOIN products AS product ON product.id = line.product_id
+     ORDER BY 1, 2, 3
+"""
+
+
+class Killed(BaseException):
+    """The worker is gone from one moment to the next."""
+
 
 PlayShop = Callable[..., Awaitable["Shop"]]
 
@@ -340,3 +355,36 @@ async def test_an_order_whose_product_is_copied_later_finds_it_in_the_next_run(p
         "LEFT JOIN products AS product ON product.id = line.product_id ORDER BY 1"
     ) == [("A", "7"), ("B", "7")]
     assert (await shop.event())["counts"]["orders"] == {"new": 0}
+
+
+async def test_a_run_whose_workers_are_killed_at_each_page_ends_as_one_that_nobody_killed(play_shop: PlayShop):
+    pages: dict[str, list[Any]] = {
+        "products": [[product("1")], [product("2"), product("3")], [product("4")]],
+        "prices": [[price("1"), price("2")], [price("3")], [price("4", None, None)]],
+        "stocks": [[shelf("1"), shelf("2")], [shelf("3")], [shelf("4", 0)]],
+        "orders": [[order("A"), order("B", line("2"))], [order("C"), order("E")], [order("D", line("9"))]],
+    }
+    never = await play_shop(**pages)
+    whole = await never.start()
+    shop = await play_shop(**{stage: [part for page in said for part in (Killed(), page)] + [Killed()] for stage, said in pages.items()})
+    async with tenant_scope(shop.tenant_id) as connection:
+        run, _ = await add_run(connection, shop.tenant_id, Marketplace.WILDBERRIES, Trigger.MANUAL)
+    shop.run_id, kills = run.id, 0
+
+    while run.status in (RunStatus.QUEUED, RunStatus.RUNNING):
+        try:
+            run = await shop.go_on()
+        except Killed:
+            kills += 1
+            await expire_lease(shop.run_id)
+            await requeue_expired()
+            async with system_scope() as connection:
+                # Three crashes would end the run.
+                await connection.execute("UPDATE sync_runs SET crashes = 0 WHERE id = $1", shop.run_id)
+
+    assert (run.status, kills) == (RunStatus.SUCCEEDED, 16)
+    assert await shop.rows(STORED) == await never.rows(STORED)
+    counted = ("fetched", "created", "updated", "unchanged", "archived", "rejected")
+    for stage, of_whole in zip(run.stages, whole.stages, strict=True):
+        assert [getattr(stage, name) for name in counted] == [getattr(of_whole, name) for name in counted], stage.name
+    assert len(await shop.rows("SELECT 1 FROM events")) == 1
