@@ -91,7 +91,7 @@ async def check_answer(response: httpx.Response) -> None:
     await response.aread()
     _, _, _, *rest = response.request.url.path.split("/", 3)
     path = "/" + "".join(rest)
-    by_gateway = response.status_code in (401, 402, 403, 404, 405, 429) and b'"statusText"' in response.content
+    by_gateway = response.status_code == 402 or (response.status_code in (401, 403, 404, 405, 429) and b'"statusText"' in response.content)
     if by_gateway:
         assert response.headers["content-type"] == "application/problem+json"
         check_model(GetPing401Response, response.json())

@@ -120,6 +120,53 @@ async def test_stock_follows_a_quantity_that_was_set(wb: httpx.AsyncClient, cont
     assert (await control.get(f"/shops/{seller_id}")).json()["marketplace_quantity"] == before + 1000
 
 
+async def test_prices_orders_and_the_trash_show_in_the_truth(wb: httpx.AsyncClient, control: httpx.AsyncClient, seller_id: UUID) -> None:
+    shop = f"/shops/{seller_id}"
+    cards = await walk_cards(wb)
+    before = (await control.get(shop)).json()
+    order = (await control.get(f"{shop}/orders", params={"order_days": 1})).json()[-1]
+
+    await control.patch(f"{shop}/products/{cards[0]['nmID']}", json={"price": 90_000, "discount": 0})
+    await control.delete(f"{shop}/products/{cards[1]['nmID']}")
+    await control.put(f"{shop}/orders/{order['number']}", json={"status": "returned"})
+    after = (await control.get(shop)).json()
+
+    assert after["price_sum"] > before["price_sum"] + 80_000
+    assert float(after["discounted_price_sum"]) > float(before["discounted_price_sum"]) + 80_000
+    assert (after["products"], after["trashed"]) == (24, 1)
+    assert after["orders"]["orders"] == before["orders"]["orders"]
+    assert after["orders"]["by_status"]["returned"] == before["orders"]["by_status"]["returned"] + 1
+
+
+async def test_a_mixture_of_changes_is_the_same_for_the_same_seed(control: httpx.AsyncClient) -> None:
+    shops = [f"/shops/{UUID(int=number)}" for number in (1, 2, 3)]
+    for shop in shops:
+        await control.put(shop, json={"products": 40, "seed": 5})
+
+    made = [
+        (await control.post(f"{shop}/changes", json={"seed": seed, "count": 60})).json()
+        for shop, seed in zip(shops, (9, 9, 8), strict=True)
+    ]
+    truths = [(await control.get(shop)).json() for shop in shops]
+
+    assert made[0] == made[1]
+    assert set(made[0]) == {"added", "renamed", "trashed", "restored", "priced", "counted", "orders"}
+    assert sum(made[0].values()) == 60
+    assert truths[0] == truths[1] != truths[2]
+    assert truths[0]["products"] == 40 + made[0]["added"] - made[0]["trashed"] + made[0]["restored"]
+    assert truths[0]["trashed"] == made[0]["trashed"] - made[0]["restored"]
+
+
+async def test_an_empty_shop_can_be_changed_too(control: httpx.AsyncClient) -> None:
+    shop = f"/shops/{UUID(int=4)}"
+    await control.put(shop, json={"products": 0})
+
+    made = (await control.post(f"{shop}/changes", json={"seed": 1, "count": 20})).json()
+
+    assert sum(made.values()) == 20
+    assert (await control.get(shop)).json()["products"] == made["added"] - made.get("trashed", 0) + made.get("restored", 0) > 0
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "body"),
     [
@@ -134,6 +181,10 @@ async def test_stock_follows_a_quantity_that_was_set(wb: httpx.AsyncClient, cont
         ("PUT", "/shops/acme", {"products": 1}),
         ("PUT", f"/shops/{UUID(int=1)}", {"products": 200_001}),
         ("GET", "/requests?seller_id=acme", None),
+        ("PATCH", f"/shops/{UUID(int=1)}/products/5", {"discount": 100}),
+        ("PUT", f"/shops/{UUID(int=1)}/orders/5", {"status": "lost"}),
+        ("POST", f"/shops/{UUID(int=1)}/changes", {"count": 0}),
+        ("GET", f"/shops/{UUID(int=1)}?order_days=many", None),
     ],
 )
 async def test_nonsense_is_refused_with_a_sentence(control: httpx.AsyncClient, verb: str, path: str, body: object) -> None:
@@ -150,6 +201,7 @@ async def test_nonsense_is_refused_with_a_sentence(control: httpx.AsyncClient, v
         ("POST", f"/shops/{UUID(int=1)}"),
         ("DELETE", f"/shops/{UUID(int=1)}/products/5"),
         ("PATCH", f"/shops/{UUID(int=1)}/products/5"),
+        ("POST", f"/shops/{UUID(int=1)}/products/5/restore"),
     ],
 )
 async def test_what_is_not_there_is_not_found(control: httpx.AsyncClient, verb: str, path: str) -> None:

@@ -45,6 +45,18 @@ def test_a_bucket_never_holds_more_than_its_burst() -> None:
     assert buckets.take(KEY, LIMIT, NOW_S + 86400) == Taken(4)
 
 
+def test_a_charge_takes_more_for_the_same_request_and_at_most_all() -> None:
+    buckets = Buckets()
+    limit = Limit(interval_s=0.2, burst=20)
+    buckets.take(KEY, limit, NOW_S)
+
+    charged = [buckets.charge(KEY, limit, NOW_S, 9) for _ in range(3)]
+
+    assert charged == [Taken(10), Taken(1), Taken(0)]
+    assert buckets.take(KEY, limit, NOW_S) == Refused(retry_s=1, reset_s=4)
+    assert buckets.take(KEY, limit, NOW_S + 4) == Taken(19)
+
+
 def test_keys_do_not_share_a_bucket() -> None:
     buckets = Buckets()
     limit = Limit(interval_s=60, burst=1)

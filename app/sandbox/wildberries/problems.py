@@ -57,10 +57,9 @@ class Gateway:
         return self._problem(403, "forbidden", "base token is not allowed", code="base token is not allowed for this path")
 
     def payment_required(self) -> Answer:
-        """What a service of the catalogue is told that owes money."""
-        return self._problem(
-            402, "payment required", "insufficient balance of the service; top up the balance to go on", code="payment required"
-        )
+        """What a service of the catalogue is told that owes money; this one says nothing of the request."""
+        body = {"title": "payment required", "detail": "wb solution for business has insufficient funds on its balance"}
+        return Answer(402, msgspec.json.encode(body), PROBLEM_JSON)
 
     def too_many_requests(self, refused: Refused, limit: Limit) -> Answer:
         detail = "rate limit exceeded, retry after the period specified in the X-RateLimit-Retry header"

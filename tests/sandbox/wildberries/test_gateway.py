@@ -115,6 +115,14 @@ async def test_the_type_of_the_token_opens_and_closes_methods(
         assert answer.json()["code"] == "base token is not allowed for this path"
 
 
+async def test_a_service_token_of_another_service_is_unauthorized(wb: httpx.AsyncClient) -> None:
+    token = issue_token(uuid4(), token_type="service", service="asid:00000000-0000-4000-8000-000000000002")
+
+    answer = await knock(wb, token)
+
+    assert (answer.status_code, answer.json()["detail"]) == (401, "token problem; token is issued for another service")
+
+
 async def test_an_error_names_its_request_its_origin_and_its_time(wb: httpx.AsyncClient) -> None:
     first, second = [(await knock(wb, "nonsense")).json() for _ in range(2)]
 
