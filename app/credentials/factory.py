@@ -4,12 +4,13 @@ from uuid import UUID
 
 import httpx
 
-from app.credentials.store import Credentials, OzonCredentials, WildberriesCredentials, get_ozon_credentials, get_wildberries_credentials
+from app.credentials.store import Credentials, WildberriesCredentials, get_ozon_credentials, get_wildberries_credentials
 from app.database import tenant_scope
 from app.errors import CredentialsMissing, NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.exchange import make_http_client
 from app.marketplaces.limits import close_limits, shared_limits
+from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.marketplaces.wildberries.limit_headers import limit_news as wildberries_news
@@ -41,7 +42,7 @@ def make_client(credentials: Credentials) -> MarketplaceClient:
     match credentials:
         case WildberriesCredentials(api_key):
             return wildberries_client(api_key)
-        case OzonCredentials():
+        case OzonCredentials() | OzonToken():
             raise CredentialsMissing("There is no ozon key: this version copies Wildberries only.")
 
 

@@ -16,7 +16,8 @@ ClientId = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}$", examples=["1234567
 class CredentialsPatch(In, frozen=True):
     """What is left out stays as it is.
 
-    Ozon's key is a pair. A new `ozon_api_key` alone is taken with the Client-Id that is stored; an `ozon_client_id` needs its key beside it.
+    Ozon's key is a pair. A new `ozon_api_key` alone is taken with the Client-Id that is stored; an `ozon_client_id` needs its key beside it. The OAuth token
+    of an Ozon application, `ozon_access_token`, serves instead of the pair.
     """
 
     EXAMPLE: ClassVar[dict[str, object]] = {
@@ -28,6 +29,7 @@ class CredentialsPatch(In, frozen=True):
     wildberries_api_key: SecretText | UnsetType = UNSET
     ozon_client_id: ClientId | UnsetType = UNSET
     ozon_api_key: SecretText | UnsetType = UNSET
+    ozon_access_token: SecretText | UnsetType = UNSET
 
 
 class CredentialOut(Out, frozen=True, kw_only=True):

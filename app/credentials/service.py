@@ -1,6 +1,7 @@
 """Giving, looking at, checking and taking back keys."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,10 @@ from app.credentials.schemas import CredentialOut, CredentialsPatch
 from app.credentials.sharing import review_sharing
 from app.credentials.store import (
     Credentials,
-    OzonCredentials,
     WildberriesCredentials,
     delete_credentials_of,
     get_ozon_credentials,
+    masked,
     update_credentials_of,
 )
 from app.credentials.tables import Provider
@@ -31,6 +32,7 @@ from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import CredentialStatus, Marketplace
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown
+from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
 from app.runs.checkpoints import forget_checkpoints
 from app.runs.jobs import WakeWorker
 from app.runs.schedule import pause_schedule, plan_next_sync
@@ -106,7 +108,7 @@ async def update_credentials(tenant_id: UUID, actor: str, patch: CredentialsPatc
                 await forget_checkpoints(connection, tenant_id, marketplace)
             shops |= {(marketplace, seller) for seller in sellers}
             await update_credentials_of(tenant_id, key, connection)
-            starts |= await _keep(connection, tenant_id, marketplace, verdict, key.api_key.hint(), new_key=True, new_shop=len(sellers) > 1)
+            starts |= await _keep(connection, tenant_id, marketplace, verdict, masked(key), new_key=True, new_shop=len(sellers) > 1)
             await audit(connection, tenant_id, actor, "credentials.updated", {"provider": marketplace, "status": verdict.status})
         await plan_next_sync(connection, tenant_id)
     await review_sharing(shops)
@@ -214,25 +216,30 @@ async def _keys_in(tenant_id: UUID, patch: CredentialsPatch) -> dict[Marketplace
     keys: dict[Marketplace, Credentials] = {}
     if patch.wildberries_api_key is not UNSET:
         keys[Marketplace.WILDBERRIES] = WildberriesCredentials(patch.wildberries_api_key)
-    if patch.ozon_api_key is not UNSET:
+    if patch.ozon_access_token is not UNSET:
+        if patch.ozon_client_id is not UNSET or patch.ozon_api_key is not UNSET:
+            raise _wrong("ozon_access_token", "Give either this, or ozon_client_id and ozon_api_key")
+        keys[Marketplace.OZON] = OzonToken(patch.ozon_access_token)
+    elif patch.ozon_api_key is not UNSET:
         client_id = await _stored_client_id(tenant_id) if patch.ozon_client_id is UNSET else patch.ozon_client_id
         keys[Marketplace.OZON] = OzonCredentials(client_id, patch.ozon_api_key)
     elif patch.ozon_client_id is not UNSET:
-        raise _incomplete("ozon_api_key", "Required with ozon_client_id")
+        raise _wrong("ozon_api_key", "Required with ozon_client_id")
     if not keys:
-        raise _incomplete("", "Give at least one key, such as wildberries_api_key")
+        raise _wrong("", "Give at least one key, such as wildberries_api_key")
     return keys
 
 
 async def _stored_client_id(tenant_id: UUID) -> str:
     """A seller who makes a new key, as one must every three months, need not look up the number of the account again."""
-    try:
-        return (await get_ozon_credentials(tenant_id)).client_id
-    except (CredentialsMissing, CredentialsUnreadable):
-        raise _incomplete("ozon_client_id", "Required with a first ozon_api_key") from None
+    with suppress(CredentialsMissing, CredentialsUnreadable):
+        stored = await get_ozon_credentials(tenant_id)
+        if isinstance(stored, OzonCredentials):
+            return stored.client_id
+    raise _wrong("ozon_client_id", "Required with a first ozon_api_key")
 
 
-def _incomplete(field: str, message: str) -> InvalidInput:
+def _wrong(field: str, message: str) -> InvalidInput:
     return InvalidInput(f"{field}: {message}." if field else "Nothing to change.", (FieldError(field, message),))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from app.database import Connection, tenant_scope
 from app.errors import CredentialsMissing
 from app.marketplaces.contract import Marketplace
+from app.marketplaces.ozon.keys import OzonCredentials, OzonKey, OzonToken
 from app.runs.service import SEALED_KEY
 from app.secret import Secret
 from app.vault import get_vault
@@ -22,19 +23,15 @@ class WildberriesCredentials(msgspec.Struct, frozen=True):
     api_key: Secret
 
 
-class OzonCredentials(msgspec.Struct, frozen=True):
-    """What Ozon asks for: the number of the account, which is no secret, and a key that the seller makes in the cabinet."""
-
-    client_id: str
-    api_key: Secret
+Credentials: TypeAlias = WildberriesCredentials | OzonKey
 
 
-Credentials: TypeAlias = WildberriesCredentials | OzonCredentials
+class _OzonSealed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Either the first two, or the last."""
 
-
-class _OzonSealed(msgspec.Struct, frozen=True):
-    client_id: str
-    api_key: str
+    client_id: str | None = None
+    api_key: str | None = None
+    access_token: str | None = None
 
 
 async def get_wildberries_credentials(tenant_id: UUID) -> WildberriesCredentials:
@@ -47,8 +44,8 @@ async def get_wildberries_credentials(tenant_id: UUID) -> WildberriesCredentials
     return WildberriesCredentials(await _unseal(tenant_id, Marketplace.WILDBERRIES))
 
 
-async def get_ozon_credentials(tenant_id: UUID) -> OzonCredentials:
-    """The tenant's Ozon account and key.
+async def get_ozon_credentials(tenant_id: UUID) -> OzonKey:
+    """The tenant's Ozon account and key, or the token that stands for both.
 
     Raises:
         CredentialsMissing: none is stored.
@@ -56,7 +53,9 @@ async def get_ozon_credentials(tenant_id: UUID) -> OzonCredentials:
     """
     opened = await _unseal(tenant_id, Marketplace.OZON)
     kept = msgspec.json.decode(opened.reveal(), type=_OzonSealed)
-    return OzonCredentials(kept.client_id, Secret(kept.api_key))
+    if kept.client_id and kept.api_key:
+        return OzonCredentials(kept.client_id, Secret(kept.api_key))
+    return OzonToken(Secret(kept.access_token or ""))
 
 
 async def update_wildberries_credentials(tenant_id: UUID, api_key: Secret, connection: Connection | None = None) -> None:
@@ -66,8 +65,12 @@ async def update_wildberries_credentials(tenant_id: UUID, api_key: Secret, conne
 
 async def update_ozon_credentials(tenant_id: UUID, client_id: str, api_key: Secret, connection: Connection | None = None) -> None:
     """Likewise the tenant's Ozon account and key, sealed together."""
-    both = msgspec.json.encode(_OzonSealed(client_id, api_key.reveal())).decode()
-    await _seal(tenant_id, Marketplace.OZON, Secret(both), connection)
+    await _seal(tenant_id, Marketplace.OZON, _as_one(_OzonSealed(client_id=client_id, api_key=api_key.reveal())), connection)
+
+
+async def update_ozon_token(tenant_id: UUID, access_token: Secret, connection: Connection | None = None) -> None:
+    """Likewise the OAuth token of an Ozon application, in the place of account and key."""
+    await _seal(tenant_id, Marketplace.OZON, _as_one(_OzonSealed(access_token=access_token.reveal())), connection)
 
 
 async def update_credentials_of(tenant_id: UUID, credentials: Credentials, connection: Connection) -> None:
@@ -77,6 +80,8 @@ async def update_credentials_of(tenant_id: UUID, credentials: Credentials, conne
             await update_wildberries_credentials(tenant_id, api_key, connection)
         case OzonCredentials(client_id, api_key):
             await update_ozon_credentials(tenant_id, client_id, api_key, connection)
+        case OzonToken(access_token):
+            await update_ozon_token(tenant_id, access_token, connection)
 
 
 async def delete_credentials_of(tenant_id: UUID, marketplace: Marketplace, connection: Connection) -> bool:
@@ -86,6 +91,19 @@ async def delete_credentials_of(tenant_id: UUID, marketplace: Marketplace, conne
         f"UPDATE tenants SET {column} = NULL, updated_at = now() WHERE id = $1 AND {column} IS NOT NULL", tenant_id
     )
     return tag != "UPDATE 0"
+
+
+def masked(credentials: Credentials) -> str:
+    """A form by which the seller recognises the key."""
+    match credentials:
+        case WildberriesCredentials(api_key) | OzonCredentials(_, api_key):
+            return api_key.hint()
+        case OzonToken(access_token):
+            return access_token.hint()
+
+
+def _as_one(ozon: _OzonSealed) -> Secret:
+    return Secret(msgspec.json.encode(ozon).decode())
 
 
 async def _unseal(tenant_id: UUID, marketplace: Marketplace) -> Secret:

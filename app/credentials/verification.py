@@ -1,17 +1,18 @@
 """What keys may do: first as they say themselves, then as their marketplaces say."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
 
 from app.credentials.factory import make_client
-from app.credentials.store import Credentials
+from app.credentials.store import Credentials, WildberriesCredentials
 from app.errors import FieldError, InvalidInput
 from app.marketplaces.contract import CredentialStatus, KeyFacts, Marketplace, MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError
+from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
 
 EXPIRING_WITHIN = timedelta(days=30)
 # A seller waits for the answer in a chat; a marketplace that takes longer counts as one that can't be reached.
@@ -21,9 +22,6 @@ ASKED_DAILY = (Marketplace.OZON,)
 """Whose keys are shown to the marketplace once a day. Ozon's `/v1/roles` is made for that: it tells the roles, which the seller may change, and when the key
 ends. Not Wildberries': its `/ping` tells nothing that the key itself doesn't, and who calls it by a clock is barred for a while; each sync tries the key.
 Sources: docs.ozon.ru/api/seller, "/v1/roles"; dev.wildberries.ru, "Introduction to API", "Connection check", both as of 2026-11."""
-
-FIELD = {Marketplace.WILDBERRIES: "wildberries_api_key", Marketplace.OZON: "ozon_api_key"}
-"""What a key is called in a request."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +39,8 @@ class KeysRejected(InvalidInput):
     code = "credentials_rejected"
     title = "Credentials rejected"
 
-    def __init__(self, rejections: Mapping[Marketplace, CredentialsRejected]) -> None:
-        errors = tuple(FieldError(FIELD[marketplace], error.detail) for marketplace, error in rejections.items())
+    def __init__(self, rejections: Sequence[tuple[Credentials, CredentialsRejected]]) -> None:
+        errors = tuple(FieldError(field_of(key), error.detail) for key, error in rejections)
         super().__init__(" ".join(error.message for error in errors), errors)
 
 
@@ -68,8 +66,19 @@ async def verify_keys(keys: Mapping[Marketplace, Credentials], *, online: bool) 
             else:
                 rejections[marketplace] = answer
     if rejections:
-        raise KeysRejected(rejections)
+        raise KeysRejected([(keys[marketplace], error) for marketplace, error in rejections.items()])
     return verdicts
+
+
+def field_of(key: Credentials) -> str:
+    """What a request calls the secret part of it."""
+    match key:
+        case WildberriesCredentials():
+            return "wildberries_api_key"
+        case OzonCredentials():
+            return "ozon_api_key"
+        case OzonToken():
+            return "ozon_access_token"
 
 
 def verdict_on(facts: KeyFacts) -> Verdict:

@@ -149,6 +149,7 @@ async def test_a_body_without_a_usable_key_is_refused(shop: Shop, body: dict[str
     ({"ozon_client_id": 1234567, "ozon_api_key": "a-key-of-ozon"}, "ozon_client_id"),
     ({"ozon_client_id": "1234567", "ozon_api_key": ""}, "ozon_api_key"),
     ({"wildberries_api_key": "good", "ozon_client_id": "1234567"}, "ozon_api_key"),
+    ({"ozon_client_id": "1234567", "ozon_api_key": "a-key-of-ozon", "ozon_access_token": "a-token"}, "ozon_access_token"),
 ])  # fmt: skip
 async def test_half_of_an_ozon_key_is_refused_by_the_name_of_what_is_missing(shop: Shop, body: dict[str, Any], field: str):
     if body.get("wildberries_api_key"):

@@ -5,12 +5,16 @@ import pytest
 from app.credentials.store import (
     count_values_without_key,
     delete_credentials_of,
+    get_ozon_credentials,
     get_wildberries_credentials,
+    update_ozon_credentials,
+    update_ozon_token,
     update_wildberries_credentials,
 )
 from app.database import system_scope, tenant_scope
 from app.errors import CredentialsMissing
 from app.marketplaces.contract import Marketplace
+from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
 from app.secret import Secret
 from app.settings import get_settings, new_master_key
 from app.vault import CredentialsUnreadable, get_vault
@@ -46,6 +50,43 @@ async def test_what_is_stored_is_what_is_read_and_the_column_is_sealed(clean_dat
         sealed = await connection.fetchval("SELECT wb_credentials_encrypted FROM tenants")
     assert sealed.startswith("v1.")
     assert "key" not in sealed
+
+
+async def test_an_ozon_account_and_its_key_are_sealed_together(clean_database):
+    tenant = await create_tenant()
+    await update_wildberries_credentials(tenant, Secret("the key of wildberries"))
+
+    await update_ozon_credentials(tenant, "1234567", Secret("the key of ozon"))
+
+    stored = await get_ozon_credentials(tenant)
+    assert isinstance(stored, OzonCredentials)
+    assert (stored.client_id, stored.api_key.reveal()) == ("1234567", "the key of ozon")
+    assert (await get_wildberries_credentials(tenant)).api_key.reveal() == "the key of wildberries"
+    async with tenant_scope(tenant) as connection:
+        sealed = await connection.fetchval("SELECT ozon_credentials_encrypted FROM tenants")
+    assert "1234567" not in sealed
+
+
+async def test_an_ozon_token_takes_the_place_of_account_and_key(clean_database):
+    tenant = await create_tenant()
+    await update_ozon_credentials(tenant, "1234567", Secret("the key of ozon"))
+
+    await update_ozon_token(tenant, Secret("a token of an application"))
+
+    stored = await get_ozon_credentials(tenant)
+    assert isinstance(stored, OzonToken)
+    assert stored.access_token.reveal() == "a token of an application"
+
+
+async def test_a_key_that_is_moved_into_the_other_marketplaces_column_does_not_open(clean_database):
+    tenant = await create_tenant()
+    await update_wildberries_credentials(tenant, Secret("the key of wildberries"))
+
+    async with tenant_scope(tenant) as connection:
+        await connection.execute("UPDATE tenants SET ozon_credentials_encrypted = wb_credentials_encrypted")
+
+    with pytest.raises(CredentialsUnreadable):
+        await get_ozon_credentials(tenant)
 
 
 async def test_a_change_in_a_transaction_that_fails_did_not_happen(clean_database):
