@@ -5,6 +5,7 @@ The subjects add their own leaves beside their use:
 
     StockTrackerError                 500  internal_error
     ├── InvalidInput                  422  validation_failed           names the fields
+    │   └── KeysRejected              422  credentials_rejected        app.credentials.verification
     ├── Unauthenticated               401  not_authenticated
     │   ├── InvalidCredentials        401  invalid_credentials         app.auth.service
     │   ├── RefreshTokenInvalid …     401  refresh_token_…             app.auth.sessions
