@@ -21,7 +21,8 @@ In Redis, all in µs since 1970, all gone by themselves:
     limits:{account}           until when the whole account is blocked
 
 **While Redis is away** each process keeps budgets for itself (app.marketplaces.local_budgets), and none begins with a burst. Together they may then
-send a call each for every one that is allowed; the marketplace's refusals correct that. The circuit is closed meanwhile.
+send a call each for every one that is allowed; the marketplace's refusals correct that. The circuit is closed meanwhile. When Redis is back, a budget
+begins there with what the process knows of it.
 """
 
 from collections.abc import Sequence
@@ -204,7 +205,8 @@ class SharedLimits:
             "" if pushed_then is None else pushed_then,
             size.margin,
         ]
-        answer = await self._ask(self._take, _keys(call), arguments)
+        handed_over = await self._hand_over(call, size)
+        answer = await self._ask(self._take, _keys(call), arguments) if handed_over else None
         if answer is None:
             # What Redis promised, our own budget knows nothing of: it is taken as one of its own.
             was_local = permit is not None and permit.is_local
@@ -218,6 +220,19 @@ class SharedLimits:
                 raise circuit.circuit_open(left / 1e6, pause / 1e6)
             case _:
                 raise RateLimited(timedelta(microseconds=answer[1]))
+
+    async def _hand_over(self, call: Call, size: Size) -> bool:
+        """Tell Redis what this process knows of the budget from the time without it. False while Redis is still away."""
+        known = self._local.hand_over(call.account, call.group, size, _now())
+        if known is None:
+            return True
+        remaining, group_blocked, account_blocked = known
+        keys = _keys(call)[:2]
+        for blocked, whole_account in ((group_blocked, 0), (account_blocked, 1)):
+            if await self._ask(self._correct, keys, [size.interval, size.burst, remaining, 0, 0, blocked, whole_account]) is None:
+                return False
+        self._local.forget(call.account, call.group)
+        return True
 
     async def _tell_circuit(self, call: Call, permit: Permit, outcome: str) -> None:
         host = circuit.host_of(call.url)
@@ -246,7 +261,6 @@ class SharedLimits:
             return None
         if self._away_until:
             self._away_until = 0.0
-            self._local.forget()
             log.info("limits.redis_back")
         return answer
 

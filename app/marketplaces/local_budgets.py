@@ -84,6 +84,15 @@ class LocalBudgets:
             bucket.full_at = max(bucket.full_at, bucket.blocked_until + (size.burst - 1) * size.interval)
             bucket.last_at = 0
 
-    def forget(self) -> None:
-        self.buckets.clear()
-        self.blocked_until.clear()
+    def hand_over(self, account: str, group: str, size: Size, now: int) -> tuple[int, int, int] | None:
+        """What is known of the bucket: how many calls are left, for how long its group is blocked, and for how long the account."""
+        bucket, blocked_until = self.buckets.get((account, group)), self.blocked_until.get(account, 0)
+        if bucket is None and not blocked_until:
+            return None
+        bucket = bucket or Bucket()
+        missing = math.ceil(max(bucket.full_at - now, 0) / size.interval) if size.interval else 0
+        return max(size.burst - missing, 0), max(bucket.blocked_until - now, 0), max(blocked_until - now, 0)
+
+    def forget(self, account: str, group: str) -> None:
+        self.buckets.pop((account, group), None)
+        self.blocked_until.pop(account, None)

@@ -348,6 +348,32 @@ async def test_when_redis_is_back_the_budget_is_shared_again() -> None:
         await limits.aclose()
 
 
+async def test_a_redis_that_comes_back_empty_hears_what_was_sent_and_refused_without_it() -> None:
+    with RedisServer() as server:
+        limits, call, refused = SharedLimits(server.url), call_of(budget=Budget(3.0, 5), patience_s=100.0), call_of("refused", budget=None)
+        server.kill()
+        for _ in range(3):
+            await limits.take(call)
+        permit = await limits.take(refused)
+        await learn(
+            limits, refused, permit, Answer(429, {}, b""), error=RateLimited(timedelta(hours=1)), news=LimitNews(whole_account=True)
+        )
+        server.start()
+
+        async with asyncio.timeout(PAUSE_S + 5):
+            while (permit := await limits.take(call)).is_local:
+                await asyncio.sleep(PAUSE_S / 2)
+        another = SharedLimits(server.url)
+
+        assert permit.wait_s > 5.0
+        with pytest.raises(RateLimited):
+            await limits.take(refused)
+        with pytest.raises(RateLimited):
+            await another.take(call_of("refused", "orders"))
+        await limits.aclose()
+        await another.aclose()
+
+
 async def test_a_redis_that_hangs_costs_its_time_out_once_and_not_for_each_call() -> None:
     with RedisServer() as server:
         limits, call = SharedLimits(server.url), call_of(budget=None)
