@@ -1,4 +1,4 @@
-"""From Wildberries' bytes to our words.
+"""From Wildberries' bytes to our words: what all messages have in common.
 
 A page is decoded at once, typed. Only where that fails its items are decoded one by one, so that a malformed one costs itself and no other;
 a page of which nothing can be understood hasn't the documented shape.
@@ -7,26 +7,15 @@ What is raised here is `msgspec.DecodeError`, `UnicodeDecodeError` (msgspec's ow
 """
 
 from collections.abc import Callable, Sequence
-from sys import intern
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from app.marketplaces.contract import FetchedProduct, FetchedStock, Rejected, Size
-from app.marketplaces.wildberries.wire import (
-    Card,
-    CardId,
-    CardPhoto,
-    CardsAnswer,
-    CardsAnswerCursor,
-    CardSize,
-    RawCardsAnswer,
-    StockAnswer,
-    StockRow,
-    StockRowId,
-)
+from app.marketplaces.contract import Rejected
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 Understood = tuple[list[Item], tuple[Rejected, ...]]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -38,48 +27,52 @@ BRAND_LENGTH = 200
 CATEGORY_LENGTH = 200
 SIZE_NAME_LENGTH = 100
 WAREHOUSE_LENGTH = 200
+DESTINATION_LENGTH = 200
+NUMBER_LENGTH = 100
 IMAGE_URL_LENGTH = 1000
 # Of a rejected item's id, for the seller to find it by.
 REJECTED_ID_LENGTH = 40
 
-_cards_answer = msgspec.json.Decoder(CardsAnswer)
-_raw_cards_answer = msgspec.json.Decoder(RawCardsAnswer)
-_card = msgspec.json.Decoder(Card)
-_card_id = msgspec.json.Decoder(CardId)
-_stock_answer = msgspec.json.Decoder(StockAnswer)
-_stock_rows = msgspec.json.Decoder(list[StockRow])
-_stock_row = msgspec.json.Decoder(StockRow)
-_stock_row_id = msgspec.json.Decoder(StockRowId)
+HIGHEST_PRICE = Decimal(10) ** 12
+_CENT = Decimal("0.01")
 
 
-def read_cards(body: bytes | bytearray) -> tuple[list[FetchedProduct], tuple[Rejected, ...], CardsAnswerCursor]:
-    """A page of products, and where it ends."""
+class NotOurs(msgspec.ValidationError):
+    """A value that is of the right type, and means nothing that we know."""
+
+
+def understand(
+    page: bytes,
+    items: msgspec.json.Decoder[list[Item]],
+    raw_items: msgspec.json.Decoder[list[msgspec.Raw]],
+    item: msgspec.json.Decoder[Item],
+    item_id: msgspec.json.Decoder[Any],
+) -> Understood[Item]:
+    """Decode a JSON list, item by item only where that must be."""
     try:
-        answer = _cards_answer.decode(body)
-        cards, rejected = answer.cards or [], ()
+        return items.decode(page), ()
     except (msgspec.ValidationError, UnicodeDecodeError):
-        answer = _raw_cards_answer.decode(body)
-        cards, rejected = _one_by_one(answer.cards or [], _card.decode, lambda raw: _card_id.decode(raw).nm_id)
-    return [_product(card) for card in cards], rejected, answer.cursor
+        return one_by_one(raw_items.decode(page), item.decode, item_id.decode)
 
 
-def read_stock_rows(body: bytes | bytearray) -> list[msgspec.Raw]:
-    """The rows of a stock report, each still a piece of the body."""
-    return _stock_answer.decode(body).data.items or []
+def translated(understood: Understood[Item], translate: Callable[[Item], Made], id_of: Callable[[Item], str]) -> Understood[Made]:
+    """Translate each; one that raises `NotOurs` is rejected."""
+    items, rejected = understood
+    made: list[Made] = []
+    for item in items:
+        try:
+            made.append(translate(item))
+        except NotOurs as error:
+            rejected = (*rejected, Rejected(text(id_of(item), REJECTED_ID_LENGTH), str(error)))
+    if len(rejected) > 1 and not made:
+        raise msgspec.ValidationError(f"None of {len(rejected)} items can be understood. {rejected[0].reason}")
+    return made, rejected
 
 
-def translate_stock_rows(rows: Sequence[msgspec.Raw]) -> Understood[FetchedStock]:
-    """A slice of the rows of a stock report."""
-    try:
-        decoded, rejected = _stock_rows.decode(b"[%b]" % b",".join(rows)), ()
-    except (msgspec.ValidationError, UnicodeDecodeError):
-        decoded, rejected = _one_by_one(rows, _stock_row.decode, lambda raw: _stock_row_id.decode(raw).nm_id)
-    return [_stock(row) for row in decoded], rejected
-
-
-def _one_by_one(
+def one_by_one(
     raws: Sequence[msgspec.Raw], decode: Callable[[msgspec.Raw], Item], decode_id: Callable[[msgspec.Raw], Any]
 ) -> Understood[Item]:
+    """Decode each; `decode_id` gives an object whose only field is the id, as it came."""
     items: list[Item] = []
     rejected: list[Rejected] = []
     for raw in raws:
@@ -95,11 +88,11 @@ def _one_by_one(
 
 def _id_of(raw: msgspec.Raw, decode_id: Callable[[msgspec.Raw], Any]) -> str | None:
     try:
-        value = decode_id(raw)
+        value = decode_id(raw).value
     except UNREADABLE:
         # The item isn't even an object, so it has no id to be told by.
         return None
-    return _text(str(value), REJECTED_ID_LENGTH) if isinstance(value, int | str) else None
+    return text(str(value), REJECTED_ID_LENGTH) if isinstance(value, int | str) else None
 
 
 def reason(error: Exception) -> str:
@@ -107,49 +100,28 @@ def reason(error: Exception) -> str:
     return str(error) if isinstance(error, msgspec.ValidationError) else "It is not well-formed JSON."
 
 
-def _product(card: Card) -> FetchedProduct:
-    return FetchedProduct(
-        str(card.nm_id),
-        _text(card.vendor_code, ARTICLE_LENGTH),
-        _text(card.title, TITLE_LENGTH),
-        _text(card.brand, BRAND_LENGTH),
-        _text(card.subject_name, CATEGORY_LENGTH),
-        _image_url(card.photos),
-        tuple([_size(size) for size in card.sizes]) if card.sizes else (),
-    )
+def is_cut_short(error: Exception) -> bool:
+    """Whether JSON that was right so far just ended. msgspec has no error of its own for this."""
+    return type(error) is msgspec.DecodeError and str(error) == "Input data was truncated"
 
 
-def _size(size: CardSize) -> Size:
-    name = "" if size.tech_size == "0" else _text(size.tech_size, SIZE_NAME_LENGTH)
-    # No database holds a NUL, and no scanner reads one.
-    return Size(str(size.chrt_id), name, tuple([sku for sku in size.skus if sku and "\0" not in sku]) if size.skus else ())
-
-
-def _image_url(photos: list[CardPhoto] | None) -> str | None:
-    if not photos:
-        return None
-    url = photos[0].c516x688 or photos[0].big
-    if url is None or not url.startswith("https://") or len(url) > IMAGE_URL_LENGTH or "\0" in url:
-        return None
-    return url
-
-
-def _stock(row: StockRow) -> FetchedStock:
-    return FetchedStock(
-        str(row.nm_id),
-        str(row.chrt_id),
-        # One text for all the rows that name a warehouse: a whole report is held while it is compared.
-        intern(str(row.warehouse_id)),
-        intern(_text(row.warehouse_name, WAREHOUSE_LENGTH)),
-        row.quantity,
-        row.in_way_to_client or 0,
-        row.in_way_from_client or 0,
-    )
-
-
-def _text(value: str | None, length: int) -> str:
+def text(value: str | None, length: int) -> str:
+    """What a column of that length holds."""
     if not value:
         return ""
     if "\0" in value:
         value = value.replace("\0", "")
     return value[:length]
+
+
+def price(value: Decimal | None) -> Decimal | None:
+    """Units of the currency with two places. None: not told.
+
+    Raises:
+        NotOurs: it can't be a price.
+    """
+    if value is None:
+        return None
+    if not value.is_finite() or not 0 <= value < HIGHEST_PRICE:
+        raise NotOurs("This can't be a price.")
+    return value.quantize(_CENT)

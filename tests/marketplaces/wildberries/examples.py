@@ -41,6 +41,10 @@ def cards_page(*cards: dict[str, Any], updated_at: str = "2026-11-21T10:30:05.50
     return {"cards": list(cards), "cursor": {**cursor, "total": len(cards) if total is None else total}}
 
 
+def many_cards(first: int, number: int) -> list[dict[str, Any]]:
+    return [{**CARD, "nmID": nm_id} for nm_id in range(first, first + number)]
+
+
 WB_STOCK: dict[str, Any] = {
     "nmId": 201000118,
     "chrtId": 330100901,
@@ -86,3 +90,129 @@ SCOPE_NOT_ALLOWED = {
     "timestamp": "2026-11-22T11:03:07Z",
 }
 BASE_TOKEN_NOT_ALLOWED = {"title": "forbidden", "detail": "base token is not allowed", "requestId": "0003", "origin": "ag-contentanalytics"}
+
+
+def trash_page(*nm_ids: int, trashed_at: str = "2026-11-22T09:00:00Z", total: int | None = None) -> dict[str, Any]:
+    """One answer of the list of cards in the trash."""
+    cards = [
+        {"nmID": nm_id, "vendorCode": f"OLD-{nm_id}", "subjectID": 105, "subjectName": "Кружки", "trashedAt": trashed_at}
+        for nm_id in nm_ids
+    ]
+    cursor = {"trashedAt": trashed_at, "nmID": nm_ids[-1]} if nm_ids else {}
+    return {"cards": cards, "cursor": {**cursor, "total": len(cards) if total is None else total}}
+
+
+def goods(nm_id: int = 201000118, *sizes: tuple[Any, Any]) -> dict[str, Any]:
+    """The prices of a product: per size, before and after the discount."""
+    return {
+        "nmID": nm_id,
+        "vendorCode": "MUG-WHITE-01",
+        "sizes": [
+            {"sizeID": 330100901 + n, "price": price, "discountedPrice": discounted, "clubDiscountedPrice": discounted, "techSizeName": "0"}
+            for n, (price, discounted) in enumerate(sizes or [(1200, 840)])
+        ],
+        "currencyIsoCode4217": "RUB",
+        "discount": 30,
+        "clubDiscount": 5,
+        "editableSizePrice": False,
+    }
+
+
+def goods_page(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"data": {"listGoods": list(items)}, "error": False, "errorText": ""}
+
+
+TASK = "5b1d0a36-8f51-4a57-9c7e-0a2f43f2c111"
+REMAINS_CREATED = {"data": {"taskId": TASK}}
+
+
+def remains_status(status: str) -> dict[str, Any]:
+    return {"data": {"id": TASK, "status": status}}
+
+
+REMAINS_ROW: dict[str, Any] = {
+    "brand": "Sample Home",
+    "subjectName": "Кружки",
+    "vendorCode": "MUG-WHITE-01",
+    "nmId": 201000118,
+    "barcode": "2040000000017",
+    "techSize": "0",
+    "volume": 1.32,
+    "warehouses": [
+        {"warehouseName": "В пути до получателей", "quantity": 5},
+        {"warehouseName": "В пути возвраты на склад WB", "quantity": 2},
+        {"warehouseName": "Всего находится на складах", "quantity": 43},
+        {"warehouseName": "Склад WB РФ", "quantity": 40},
+        {"warehouseName": "Минск", "quantity": 3},
+    ],
+}
+
+WAREHOUSE: dict[str, Any] = {
+    "name": "Основной склад",
+    "officeId": 15,
+    "id": 501001,
+    "cargoType": 1,
+    "deliveryType": 1,
+    "isDeleting": False,
+    "isProcessing": False,
+}
+
+FEED_ORDER: dict[str, Any] = {
+    "nmId": 201000118,
+    "chrtId": 330100901,
+    "srid": "12.r0000000000000000000000000000001.0.0",
+    "createdAt": "2026-11-21T18:08:31+03:00",
+    "updatedAt": "2026-11-22T09:40:10+03:00",
+    "status": "cancel",
+    "cancelType": "app",
+    "warehouseName": "Склад WB",
+    "warehouseRegion": "",
+    "isMp": False,
+    "destinationCity": "Казань",
+    "destinationDistrict": "Приволжский",
+    "sellerPrice": 840,
+    "isB2b": False,
+}
+
+
+def feed_page(*orders: dict[str, Any], snapshot: str = "2026-11-22T11:00:02Z") -> dict[str, Any]:
+    return {"data": {"snapshotTime": snapshot, "currency": "RUB", "orders": list(orders)}}
+
+
+SUPPLIER_ORDER: dict[str, Any] = {
+    "date": "2026-11-21T18:08:31",
+    "lastChangeDate": "2026-11-22T10:11:07",
+    "warehouseName": "Склад WB РФ",
+    "warehouseType": "Склад WB",
+    "countryName": "Россия",
+    "oblastOkrugName": "Центральный федеральный округ",
+    "regionName": "Московская",
+    "supplierArticle": "MUG-WHITE-01",
+    "nmId": 201000118,
+    "barcode": "2040000000017",
+    "category": "Дом",
+    "subject": "Кружки",
+    "brand": "Sample Home",
+    "techSize": "0",
+    "incomeID": 0,
+    "isSupply": False,
+    "isRealization": True,
+    "totalPrice": 1200,
+    "discountPercent": 30,
+    "spp": 12,
+    "finishedPrice": 739,
+    "priceWithDisc": 840,
+    "isCancel": False,
+    "cancelDate": "0001-01-01T00:00:00",
+    "sticker": "",
+    "gNumber": "9800000000000000001",
+    "srid": "12.r0000000000000000000000000000001.0.0",
+}
+SUPPLIER_SALE: dict[str, Any] = {
+    **{name: value for name, value in SUPPLIER_ORDER.items() if name not in ("isCancel", "cancelDate")},
+    "lastChangeDate": "2026-11-23T08:00:00",
+    "paymentSaleAmount": 0,
+    "forPay": 612.5,
+    "saleID": "S9000000001",
+}
+NOT_FOUND = {"title": "Not Found", "detail": "task not found", "origin": "api-statistics", "requestId": "0004"}

@@ -2,22 +2,28 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
 from app.marketplaces.contract import Fulfilment, Page
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, MethodGone, RateLimited, ScopeMissing, UnexpectedResponse
 from app.marketplaces.transport import Backoff, Transport
+from app.marketplaces.wildberries import cards as cards_module
 from app.marketplaces.wildberries import client as client_module
-from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
+from app.marketplaces.wildberries.client import WildberriesClient
+from app.marketplaces.wildberries.hosts import WildberriesHosts
+from app.marketplaces.wildberries.methods import CARDS_LIST, WB_WAREHOUSES
 from app.sandbox.clock import Clock
 from app.sandbox.faults import Fault
 from app.sandbox.main import Sandbox, create_sandbox, serve_in_thread
 from app.sandbox.tokens import Category, issue_token
 from app.secret import Secret
+from tests.marketplaces.wildberries.asking import all_pages, nobody_asks
 
 pytestmark = pytest.mark.anyio
 
@@ -45,16 +51,28 @@ def make_client(sandbox: Sandbox, url: str, http: httpx.AsyncClient) -> MakeClie
     async def sleep(seconds: float) -> None:
         sandbox.state.clock.advance(seconds)
 
-    def make(**claims: Any) -> WildberriesClient:
+    def make(*, secret: Secret | None = None, **claims: Any) -> WildberriesClient:
         hosts = WildberriesHosts(**{host: f"{url}/wildberries/{host}" for host in WildberriesHosts.__struct_fields__})
         key = Secret(issue_token(SELLER, products=PRODUCTS, **claims))
-        return WildberriesClient(key, Transport(http, backoff=Backoff(0, 0), sleep=sleep), hosts)
+        return WildberriesClient(key, Transport(http, backoff=Backoff(0, 0), sleep=sleep), hosts, secret)
 
     return make
 
 
-async def all_pages(pages: AsyncIterator[Page[Any]]) -> list[Page[Any]]:
-    return [page async for page in pages]
+async def patiently(sandbox: Sandbox, walk: Callable[[bytes], AsyncIterator[Page[Any]]]) -> list[Any]:
+    """All items of a walk that is put back whenever Wildberries asks for it."""
+    items: list[Any] = []
+    cursor = b""
+    for _ in range(100):
+        try:
+            async for page in walk(cursor):
+                items += page.items
+                cursor = page.cursor or cursor
+        except RateLimited as error:
+            sandbox.state.clock.advance(error.retry_after.total_seconds())
+        else:
+            return items
+    raise AssertionError("It never came to an end.")
 
 
 async def test_a_whole_shop_arrives_each_product_once(sandbox: Sandbox, make_client: MakeClient) -> None:
@@ -81,7 +99,8 @@ async def test_the_stock_adds_up_to_the_truth(sandbox: Sandbox, make_client: Mak
     known = {(product.external_id, size.id) for product in await client.fetch_products() for size in product.sizes}
 
     at_wildberries, at_home = [
-        [stock for page in await all_pages(client.stock_pages(fulfilment)) for stock in page.items] for fulfilment in Fulfilment
+        [stock for page in await all_pages(client.stock_pages(fulfilment, nobody_asks)) for stock in page.items]
+        for fulfilment in Fulfilment
     ]
 
     truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now())
@@ -93,10 +112,10 @@ async def test_the_stock_adds_up_to_the_truth(sandbox: Sandbox, make_client: Mak
 
 async def test_a_named_warehouse_is_taken_as_it_comes(sandbox: Sandbox, make_client: MakeClient) -> None:
     client = make_client()
-    hidden = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE))
+    hidden = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE, nobody_asks))
     sandbox.state.behaviour = type(sandbox.state.behaviour)(limits=False, warehouses="named")
 
-    named = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE))
+    named = await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE, nobody_asks))
 
     assert {stock.warehouse for page in named for stock in page.items} == {"Коледино", "Электросталь", "Казань"}
     units = [sum(stock.quantity for page in pages for stock in page.items) for pages in (hidden, named)]
@@ -116,12 +135,12 @@ async def test_the_next_walk_brings_only_what_changed(sandbox: Sandbox, make_cli
 
 
 async def test_the_limits_only_make_a_walk_longer(monkeypatch: pytest.MonkeyPatch, make_client: MakeClient) -> None:
-    monkeypatch.setattr(client_module, "CARDS_PER_PAGE", 10)
-    monkeypatch.setattr(client_module, "ROWS_PER_REPORT_PAGE", 200)
+    monkeypatch.setattr(cards_module, "CARDS_LIST", msgspec.structs.replace(CARDS_LIST, page_size=10))
+    monkeypatch.setattr(client_module, "WB_WAREHOUSES", msgspec.structs.replace(WB_WAREHOUSES, page_size=200))
     client = make_client()
 
     products = await client.fetch_products()
-    stocks = [stock for page in await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE)) for stock in page.items]
+    stocks = [stock for page in await all_pages(client.stock_pages(Fulfilment.MARKETPLACE_WAREHOUSE, nobody_asks)) for stock in page.items]
 
     assert len({product.external_id for product in products}) == PRODUCTS
     assert len({stock.size_id for stock in stocks}) == len(stocks) > 200
@@ -136,7 +155,7 @@ async def test_a_bad_moment_passes_unnoticed(sandbox: Sandbox, make_client: Make
     products = await client.fetch_products()
 
     assert len({product.external_id for product in products}) == PRODUCTS
-    assert client.traffic.requests == 3 + 2
+    assert client.traffic.requests == 4 + 2
 
 
 @pytest.mark.parametrize("errors", ["documented", "newer"])
@@ -189,14 +208,25 @@ async def test_a_key_without_content_is_valid_all_the_same(make_client: MakeClie
     assert facts.missing_scopes == ("products", "prices")
 
 
-async def test_a_base_token_reads_products_and_is_told_why_it_reads_no_stock(make_client: MakeClient) -> None:
-    client = make_client(token_type="base")
+@pytest.mark.parametrize(
+    ("token_type", "secret"), [("personal", None), ("service", None), ("base", None), ("base", Secret("of-the-service"))]
+)
+async def test_every_type_of_token_gets_all_there_is(
+    sandbox: Sandbox, make_client: MakeClient, token_type: Any, secret: Secret | None
+) -> None:
+    client = make_client(token_type=token_type, secret=secret)
 
     products = await client.fetch_products()
-    with pytest.raises(ScopeMissing, match="Personal and Service tokens only"):
-        await client.fetch_stocks()
+    prices = await patiently(sandbox, client.price_pages)
+    at_wildberries, at_home = [
+        await patiently(sandbox, partial(client.stock_pages, fulfilment, client.walk_sizes)) for fulfilment in Fulfilment
+    ]
 
-    assert len(products) == PRODUCTS
+    truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now())
+    assert len({product.external_id for product in products}) == truth.products
+    assert {price.product_external_id for price in prices} == {product.external_id for product in products}
+    assert sum(stock.quantity for stock in at_wildberries) == truth.marketplace_quantity > 0
+    assert sum(stock.quantity for stock in at_home) == truth.seller_quantity > 0
 
 
 async def test_a_key_that_expires_meanwhile_is_rejected_by_wildberries(sandbox: Sandbox, make_client: MakeClient) -> None:

@@ -15,7 +15,7 @@ from app.marketplaces.errors import (
 )
 from app.marketplaces.exchange import Answer
 from app.marketplaces.wildberries.methods import CARDS_LIST, SELLER_WAREHOUSES, WB_WAREHOUSES
-from app.marketplaces.wildberries.refusals import BLOCKED_FOR, LONGEST_WAIT, USUAL_WAIT, refusal
+from app.marketplaces.wildberries.refusals import BLOCKED_FOR, LONGEST_WAIT, USUAL_WAIT, ClosedToKey, NothingThere, refusal
 
 HTML = b"<html><body><h1>Forbidden</h1></body></html>"
 
@@ -34,18 +34,19 @@ def answer(status: int, body: object = b"", **headers: str) -> Answer:
         (401, b"", CredentialsRejected),
         (401, {"title": "unauthorized", "detail": "token scope not allowed"}, ScopeMissing),
         (402, {"title": "payment required", "detail": "the balance is exhausted"}, MarketplaceError),
-        (403, {"title": "forbidden", "detail": "base token is not allowed"}, ScopeMissing),
+        (403, {"title": "forbidden", "detail": "base token is not allowed"}, ClosedToKey),
         (
             403,
             {"title": "Forbidden", "detail": "token does not satisfy additional requirements", "origin": "ag-contentanalytics"},
-            ScopeMissing,
+            ClosedToKey,
         ),
-        (403, {"data": None, "error": True, "errorText": "Access denied"}, ScopeMissing),
+        (403, {"data": None, "error": True, "errorText": "Access denied"}, ClosedToKey),
         (403, HTML, UnexpectedResponse),
         (404, {"title": "path not found", "detail": "Please consult the documentation"}, MethodGone),
         (404, {"code": "PLUG-404-20260720"}, MethodGone),
         (404, {"detail": "This method is temporarily disabled"}, MethodGone),
         (404, HTML, UnexpectedResponse),
+        (404, {"title": "Not Found", "detail": "task not found", "origin": "api-statistics"}, NothingThere),
         (405, b"", MethodGone),
         (410, b"", MethodGone),
         (406, b"", RateLimited),
@@ -77,6 +78,7 @@ def test_the_sellers_box_to_tick_is_named() -> None:
     assert isinstance(error, ScopeMissing)
     assert error.scope == "Analytics"
     assert error.detail == "The key lacks the category “Analytics”. Make a new one in which this box is ticked."
+    assert error.detail_ru == "У ключа нет категории «Аналитика». Создайте новый ключ, в котором она отмечена."
 
 
 def test_a_report_that_is_closed_to_the_type_of_token_says_to_which_it_is_open() -> None:
@@ -85,6 +87,7 @@ def test_a_report_that_is_closed_to_the_type_of_token_says_to_which_it_is_open()
     assert isinstance(error, ScopeMissing)
     assert error.scope == "Analytics"
     assert error.detail == "Wildberries gives the stock of the seller's warehouses to Personal and Service tokens only."
+    assert error.detail_ru == "Отчёт об остатках на складах продавца доступен только персональному и сервисному токенам."
 
 
 def test_an_expired_key_is_told_from_a_wrong_one() -> None:
