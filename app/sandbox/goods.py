@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,7 @@ _CARD_INTERVAL_US = 37_130_450
 _LONGEST_UNCHANGED_US = duration_us(timedelta(days=90))
 _SIZES_PER_ID_RANGE = 8
 _NM_IDS_PER_PRODUCT = 7
+_REMEMBERED = 16_384
 
 
 class Warehouse(msgspec.Struct, frozen=True):
@@ -83,6 +85,11 @@ class Goods:
         self._first_nm_id = 120_000_000 + self.seed % 400 * 2_000_000
         # Beyond 31 bits on purpose: Wildberries' ids are 64-bit.
         self._first_chrt_id = 2_200_000_000 + self.seed % 400 * 2_000_000
+        # What orders ask for again and again, as some goods sell better than others.
+        self.chrt_ids = lru_cache(maxsize=_REMEMBERED)(self._chrt_ids)
+        """The ids of a product's sizes, by its number."""
+        self.price = lru_cache(maxsize=_REMEMBERED)(self._price)
+        """A product's price as the seller set it at first, by its number."""
         self.brands = tuple(BRANDS[(self.seed + k * k * 3) % len(BRANDS)] for k in range(4))
 
     def nm_id(self, number: int) -> int:
@@ -93,7 +100,7 @@ class Goods:
         number = (nm_id - self._first_nm_id) // _NM_IDS_PER_PRODUCT
         return number if number >= 0 and self.nm_id(number) == nm_id else None
 
-    def chrt_ids(self, number: int) -> range:
+    def _chrt_ids(self, number: int) -> range:
         dice, kind = self._model(number // 3)
         count = 1 + (dice >> 40) % min(4, len(kind.sizes)) if kind.sizes else 1
         first = self._first_chrt_id + number * _SIZES_PER_ID_RANGE
@@ -104,8 +111,7 @@ class Goods:
         number = (chrt_id - self._first_chrt_id) // _SIZES_PER_ID_RANGE
         return number if number >= 0 and chrt_id in self.chrt_ids(number) else None
 
-    def price(self, number: int) -> Price:
-        """As the seller set it at first."""
+    def _price(self, number: int) -> Price:
         _, kind = self._model(number // 3)
         dice = mix(self.seed ^ number << 2)
         roubles = 190 + int(kind.weight_kg * 700) + dice % 40 * 25

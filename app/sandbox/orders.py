@@ -6,6 +6,7 @@ number too: it lives one of `LIVES`, which take turns. So the orders whose statu
 
 import copy
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -191,25 +192,29 @@ class OrderBook:
 
     def lines(self, order: Order) -> tuple[OrderLine, ...]:
         """One to three products that were ordered together, the order's own first; for marketplaces where that is one order."""
-        dice = mix(self._goods.seed ^ order.number << 3)
-        first = OrderLine(order.product_number, order.nm_id, order.chrt_id, 1 + (dice >> 8) % 3 // 2, order.price)
-        lines = [first]
-        for _ in range((0, 0, 0, 1, 1, 2)[dice % 6]):
-            dice = mix(dice)
-            number = dice % self._products
-            if number in (line.product_number for line in lines):
-                continue
+        count, units = self._basket(order.number)
+        lines = [OrderLine(order.product_number, order.nm_id, order.chrt_id, units, order.price)]
+        others = self._products - 1
+        place = order.number
+        for _ in range(count - 1):
+            place = place % others + 1
+            number = (order.product_number + place) % self._products
             price = self._price_at(number, microseconds(order.ordered_at))
             lines.append(OrderLine(number, self._goods.nm_id(number), self._goods.chrt_ids(number)[0], 1, price))
         return tuple(lines)
 
     def totals(self, now: datetime, days: int) -> OrderTotals:
         """Of the orders made in so many days until `now`."""
-        orders = self.created_between(now - timedelta(days=days), now + timedelta(microseconds=1), now)
-        by_status: dict[OrderStatus, int] = {}
-        for order in orders:
-            by_status[order.status] = by_status.get(order.status, 0) + 1
-        return OrderTotals(len(orders), sum(line.units for order in orders for line in self.lines(order)), by_status)
+        now_us = microseconds(now)
+        numbers = self._numbers(now_us - days * _DAY_US, now_us + 1)
+        by_status: Counter[OrderStatus] = Counter()
+        units = 0
+        for number in numbers:
+            if self._is_published(number, now_us):
+                by_status[self._stage(number, now_us)[0]] += 1
+                count, first = self._basket(number)
+                units += first + count - 1
+        return OrderTotals(by_status.total(), units, dict(by_status))
 
     # By hand
 
@@ -268,6 +273,11 @@ class OrderBook:
             began_us = self._ordered_at_us(number) + self._stage(number, now_us)[1]
             if since_us <= began_us < until_us:
                 yield began_us, number
+
+    def _basket(self, number: int) -> tuple[int, int]:
+        """How many lines an order has, and how many units the first; the others have one."""
+        dice = mix(self._goods.seed ^ number << 3)
+        return min((1, 1, 1, 2, 2, 3)[dice % 6], self._products), 1 + (dice >> 8) % 3 // 2
 
     def _life(self, number: int) -> Life:
         return self._changed.get(number) or LIVES[number % _LIFE_COUNT]

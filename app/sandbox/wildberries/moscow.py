@@ -1,5 +1,11 @@
 """The time zone of Wildberries' texts: UTC+3 all year."""
 
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
-MOSCOW = timezone(timedelta(hours=3))
+_AHEAD = timedelta(hours=3)
+MOSCOW = timezone(_AHEAD)
+
+
+def moscow_time(instant: datetime) -> str:
+    """In whole seconds, without a word about the zone. `instant` is in UTC."""
+    return (instant + _AHEAD).isoformat()[:19]

@@ -13,7 +13,7 @@ from app.sandbox.messages import Answer
 from app.sandbox.orders import Order, OrderBook, OrderStatus
 from app.sandbox.shop import Shop
 from app.sandbox.wildberries.call import Call
-from app.sandbox.wildberries.moscow import MOSCOW
+from app.sandbox.wildberries.moscow import moscow_time
 from app.sandbox.wildberries.problems import analytics_rejected
 
 DEFAULT_LIMIT = 50
@@ -118,8 +118,8 @@ def _order(shop: Shop, order: Order) -> FeedOrder:
         nm_id=order.nm_id,
         chrt_id=order.chrt_id,
         srid=srid(order),
-        created_at=_in_moscow(order.ordered_at),
-        updated_at=_in_moscow(order.changed_at),
+        created_at=f"{moscow_time(order.ordered_at)}+03:00",
+        updated_at=f"{moscow_time(order.changed_at)}+03:00",
         status="returnDefective" if order.defective else STATUSES[order.status],
         cancel_type=order.cancel_type,
         warehouse_name=seller_warehouse.name if seller_warehouse else "Склад WB",
@@ -130,7 +130,3 @@ def _order(shop: Shop, order: Order) -> FeedOrder:
         seller_price=float(order.price.discounted),
         is_b2b=order.number % 50 == 0,
     )
-
-
-def _in_moscow(instant: datetime) -> str:
-    return instant.astimezone(MOSCOW).isoformat(timespec="seconds")

@@ -19,7 +19,7 @@ from app.sandbox.orders import Order
 from app.sandbox.shop import Shop
 from app.sandbox.wildberries import spelling
 from app.sandbox.wildberries.call import Call
-from app.sandbox.wildberries.moscow import MOSCOW
+from app.sandbox.wildberries.moscow import MOSCOW, moscow_time
 from app.sandbox.wildberries.order_feed import srid
 from app.sandbox.wildberries.problems import statistics_rejected, statistics_undecodable
 
@@ -189,8 +189,8 @@ def _common(shop: Shop, order: Order, product: Product, date: datetime, changed_
     spp = mix(order.number) % 26
     discounted = float(order.price.discounted)
     return {
-        "date": _naive(date),
-        "last_change_date": _naive(_told_at(changed_at)),
+        "date": moscow_time(date),
+        "last_change_date": moscow_time(_told_at(changed_at)),
         "warehouse_name": warehouse.name if warehouse else "Склад WB РФ",
         "warehouse_type": "Склад продавца" if warehouse else "Склад WB",
         "country_name": "Россия" if order.district else "Беларусь",
@@ -227,10 +227,6 @@ def _descriptions(shop: Shop) -> Callable[[int], Product]:
         return known[number]
 
     return describe
-
-
-def _naive(instant: datetime) -> str:
-    return instant.astimezone(MOSCOW).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 AnyRow = TypeVar("AnyRow", OrderRow, SaleRow)
