@@ -14,6 +14,7 @@
 """
 
 from datetime import timedelta
+from typing import ClassVar
 
 from app.errors import StockTrackerError
 
@@ -61,12 +62,12 @@ class RateLimited(MarketplaceError):
 
     code = "marketplace_rate_limited"
     title = "The marketplace asks for patience"
+    sentence: ClassVar[tuple[str, str]] = ("The marketplace asked us to wait {:.0f} s.", "Маркетплейс просит подождать {:.0f} с.")
 
     def __init__(self, retry_after: timedelta, *, excerpt: str = "") -> None:
-        wait_s = f"{retry_after.total_seconds():.0f}"
-        super().__init__(
-            f"The marketplace asked us to wait {wait_s} s.", detail_ru=f"Маркетплейс просит подождать {wait_s} с.", excerpt=excerpt
-        )
+        wait_s = retry_after.total_seconds()
+        english, russian = self.sentence
+        super().__init__(english.format(wait_s), detail_ru=russian.format(wait_s), excerpt=excerpt)
         self.retry_after = retry_after
 
 
@@ -75,6 +76,10 @@ class ReportNotReady(RateLimited):
 
     code = "marketplace_report_not_ready"
     title = "The marketplace is making a report"
+    sentence = (
+        "The marketplace is making a report for us; we look again in {:.0f} s.",
+        "Маркетплейс готовит отчёт, проверим через {:.0f} с.",
+    )
 
 
 class CircuitOpen(RateLimited):
@@ -82,6 +87,10 @@ class CircuitOpen(RateLimited):
 
     code = "marketplace_circuit_open"
     title = "The marketplace is left alone for a while"
+    sentence = (
+        "The marketplace is out of order for everybody; we try again in {:.0f} s.",
+        "Маркетплейс сейчас не работает ни у кого, попробуем снова через {:.0f} с.",
+    )
 
 
 class MethodGone(MarketplaceError):
