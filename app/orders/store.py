@@ -52,8 +52,8 @@ PRODUCTS_BY_ID = """
       JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = wanted.external_id
 """
 
-# Nothing keeps a seller from giving an archived product's code to another one. IS TRUE keeps the planner from a join, which by what it knows of a table
-# that is just being filled would compare each product with each article; a subplan is hashed.
+# Nothing keeps a seller from giving an archived product's code to another one. IS TRUE makes it a hashed subplan; as a join, by what the planner knows
+# then, each product would be compared with each article.
 PRODUCTS_BY_ARTICLE = """
     SELECT DISTINCT ON (article) article, id FROM products
      WHERE tenant_id = $1 AND marketplace = $2 AND (article IN (SELECT unnest($3::text[]))) IS TRUE

@@ -21,10 +21,7 @@ from app.runs.tables import RunStatus, Stage, Trigger
 PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
 
 # What a run copies where nobody asks for less.
-STAGES: dict[Marketplace, tuple[Stage, ...]] = {
-    Marketplace.WILDBERRIES: (Stage.PRODUCTS, Stage.STOCKS),
-    Marketplace.OZON: tuple(Stage),
-}
+STAGES: dict[Marketplace, tuple[Stage, ...]] = dict.fromkeys(Marketplace, tuple(Stage))
 
 SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.OZON: "ozon_credentials_encrypted"}
 

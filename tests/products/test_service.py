@@ -60,18 +60,6 @@ async def test_a_full_sync_archives_what_is_gone(shop: Shop, sandbox: httpx.Asyn
     assert [row[0] for row in await shop.rows(COPIED) if row[2]] == [external_id]
 
 
-async def test_a_catalogue_that_shrinks_too_much_at_once_is_not_believed(shop: Shop, sandbox: httpx.AsyncClient):
-    await first_sync(shop, 100)
-    for external_id, *_ in (await shop.rows(COPIED))[: service.MOST_MISSING + 1]:
-        await sandbox.delete(f"/shops/{shop.seller_id}/products/{external_id}")
-
-    run = await shop.sync(full=True)
-
-    assert (stage(run)["status"], stage(run)["error"]["code"], stage(run)["archived"]) == ("partial", "too_many_missing", 0)
-    assert run["status"] == "partial"
-    assert not any(row[2] for row in await shop.rows(COPIED))
-
-
 async def test_a_malformed_answer_fails_its_stage_and_keeps_what_was_there(shop: Shop, sandbox: httpx.AsyncClient):
     await first_sync(shop, 5)
     was = await shop.rows(COPIED)

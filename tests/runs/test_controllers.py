@@ -114,7 +114,7 @@ async def test_a_run_that_nobody_began_takes_on_what_is_asked_for_now(shop: Shop
     first = await shop.expect(202, "POST", "/sync", json={"scopes": ["products"]})
 
     joined = await shop.expect(200, "POST", "/sync", json={"scopes": ["stocks"], "full": True})
-    run = await shop.sync()
+    run = await shop.sync(scopes=["products"])
 
     assert (joined["id"], joined["full"]) == (first["id"], True)
     assert [stage["name"] for stage in run["stages"]] == ["products", "stocks"]
@@ -130,10 +130,12 @@ async def test_a_run_tells_what_its_stages_did(shop: Shop):
     assert (
         datetime.fromisoformat(run["queued_at"]) <= datetime.fromisoformat(run["started_at"]) <= datetime.fromisoformat(run["finished_at"])
     )
-    products, stocks = run["stages"]
-    assert (products["name"], products["fetched"], products["created"], products["error"]) == ("products", 7, 7, None)
-    assert stocks["name"] == "stocks"
+    products, prices, stocks, orders = run["stages"]
+    assert [stage["name"] for stage in run["stages"]] == ["products", "prices", "stocks", "orders"]
+    assert (products["fetched"], products["created"], products["error"]) == (7, 7, None)
+    assert prices["updated"] == 7
     assert stocks["created"] > 0
+    assert orders["created"] > 0
     assert all(stage["requests"] > 0 and stage["duration_s"] > 0 for stage in run["stages"])
 
 

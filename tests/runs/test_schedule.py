@@ -33,7 +33,7 @@ async def test_a_due_tenant_gets_one_run_and_its_next_turn(clean_database):
 
     assert count == 1
     [run] = await runs()
-    assert (run["tenant_id"], run["trigger"], run["scopes"]) == (due, Trigger.SCHEDULE, ["products", "stocks"])
+    assert (run["tenant_id"], run["trigger"], run["scopes"]) == (due, Trigger.SCHEDULE, ["products", "prices", "stocks", "orders"])
     async with tenant_scope(due) as connection:
         wait = await connection.fetchval("SELECT next_sync_at - now() FROM tenants")
     assert timedelta() < wait <= timedelta(minutes=30)

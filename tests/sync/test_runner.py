@@ -21,7 +21,7 @@ from app.marketplaces.errors import (
     ScopeMissing,
     UnexpectedResponse,
 )
-from app.runs import service
+from app.products.service import MOST_MISSING
 from app.runs.schemas import RunOut, StageReport
 from app.runs.service import add_run, get_run
 from app.runs.sweep import requeue_expired
@@ -100,7 +100,6 @@ class Shop:
 @pytest.fixture
 async def play_shop(clean_database: str, monkeypatch: pytest.MonkeyPatch):
     open_cache(get_settings())
-    monkeypatch.setitem(service.STAGES, Marketplace.WILDBERRIES, tuple(Stage))
 
     async def play(*, language: str = "ru", **pages: Any) -> Shop:
         shop = Shop(await create_tenant_with_key(), ScriptedClient(**({"products": [[product("1"), product("2")]]} | pages)))
@@ -290,6 +289,21 @@ async def test_a_stage_that_fails_keeps_what_was_written_says_why_and_the_next_r
     again = await shop.start()
     assert (again.status, stages(again)["orders"].created) == (RunStatus.SUCCEEDED, 1)
     assert shop.client.asked[-1] == ("orders", b"1")
+
+
+async def test_a_catalogue_that_shrinks_too_much_at_once_is_not_believed_and_the_seller_is_told(play_shop: PlayShop):
+    shop = await play_shop(products=[[product(str(n)) for n in range(100)]], prices=[[price("1")]])
+    await shop.start()
+    shop.client.pages["products"] = [[product(str(n)) for n in range(99 - MOST_MISSING)]]
+
+    run = await shop.start(full=True)
+
+    told = stages(run)["products"].error
+    assert (run.status, statuses(run)) == (RunStatus.PARTIAL, ["partial", "succeeded", "succeeded", "succeeded"])
+    assert told is not None
+    assert (told.code, stages(run)["products"].archived) == ("too_many_missing", 0)
+    assert told.detail in (await shop.event())["message"]
+    assert await shop.rows("SELECT count(*) FROM products WHERE archived_at IS NULL") == [(100,)]
 
 
 async def test_a_rejected_key_ends_the_run_in_the_sellers_words_and_asks_no_further(play_shop: PlayShop):
