@@ -50,6 +50,8 @@ def _whole(*names: str) -> dict[str, Any]:
 
 def _amend_general(document: dict[str, Any]) -> None:
     document["paths"]["/ping"]["get"]["responses"]["403"] = _PROBLEM
+    seller = document["paths"]["/api/v1/seller-info"]["get"]["responses"]["200"]
+    seller["content"]["application/json"]["schema"]["properties"]["country"] = {"type": "string"}
 
 
 def _amend_items(document: dict[str, Any]) -> None:
@@ -57,6 +59,7 @@ def _amend_items(document: dict[str, Any]) -> None:
     card = answer["content"]["application/json"]["schema"]["properties"]["cards"]["items"]["properties"]
     card["documents"] = {"type": "object"}
     card["gtin"] = {}
+    del document["components"]["schemas"]["ItemsList"]["properties"]["isBadTurnover"]
 
 
 def _amend_analytics(document: dict[str, Any]) -> None:

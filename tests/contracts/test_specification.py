@@ -3,6 +3,8 @@ import json
 import pytest
 from pydantic import BaseModel
 from wildberries_sdk.analytics import InventorySellerResponseItemsInner, InventoryWbResponseItemsInner
+from wildberries_sdk.general import GetV1SellerInfo200Response
+from wildberries_sdk.items import ItemsList
 from wildberries_sdk.items.models.post_v2_get_cards_list200_response_cards_inner import PostV2GetCardsList200ResponseCardsInner
 
 from tests.contracts.published_models import check_model, field_names
@@ -104,8 +106,17 @@ def test_a_stock_row_is_the_same_in_the_description_and_in_the_published_model(
             analytics.check_response("POST", path, 200, headers=JSON, body=json.dumps({"data": {"items": [less]}}).encode())
 
 
-def test_the_published_models_know_the_fields_that_came_after_the_description() -> None:
+def test_the_published_models_know_the_fields_that_came_after_the_description_and_not_those_that_went() -> None:
     assert {"documents", "gtin"} <= field_names(PostV2GetCardsList200ResponseCardsInner)
+    assert "country" in field_names(GetV1SellerInfo200Response)
+    assert "isBadTurnover" not in field_names(ItemsList)
+
+
+def test_a_field_that_went_after_the_description_is_a_departure(items: Specification) -> None:
+    goods = b'{"data": {"listGoods": [{"nmID": 1, "isBadTurnover": true}]}, "error": false, "errorText": ""}'
+
+    with pytest.raises(AssertionError, match="isBadTurnover: a field that the description does not know"):
+        items.check_response("GET", "/api/v2/list/goods/filter", 200, headers=JSON, body=goods)
 
 
 def test_a_field_that_a_published_model_does_not_know_is_named() -> None:
