@@ -2,9 +2,9 @@
 
 | method              | host        | category    | page    | limit                  | limit of a Base token  | open to                           |
 |---------------------|-------------|-------------|---------|------------------------|------------------------|-----------------------------------|
-| PING                | each        | any         |         | 1 in 10 s, burst 99    | the same               | all                               |
-| CARDS_LIST          | content     | Content     | 100     | 1 in 0.6 s, burst 5    | the same               | all; one budget for all           |
-| CARDS_TRASH         | content     | Content     | 100     | 1 in 0.6 s, burst 5    | the same               |   methods of Content              |
+| PING                | each        | any         |         | 1 in 10 s, burst 99    | the same               | all; one budget for each host     |
+| CARDS_LIST          | content     | Content     | 100     | 1 in 0.6 s, burst 5    | the same               | all; one budget for the category  |
+| CARDS_TRASH         | content     | Content     | 100     | 1 in 0.6 s, burst 5    | the same               | all; the same budget              |
 | GOODS_PRICES        | prices      | Prices      | 1,000   | 1 in 0.6 s, burst 5    | 1 in 15 min            | all                               |
 | WB_WAREHOUSES       | analytics   | Analytics   | 250,000 | 1 in 20 s              | closed                 | Personal, Service, Base + secret  |
 | SELLER_WAREHOUSES   | analytics   | Analytics   | 250,000 | 1 in 20 s              | closed                 | Personal, Service                 |
@@ -29,7 +29,7 @@ from app.marketplaces.wildberries.token import Access, Category
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
-QUARTER_OF_AN_HOUR = Budget(900.0, 1)
+QUARTER_OF_AN_HOUR = Budget(15 * MINUTE_S, 1)
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The client and the sandbox, each written from the documentation alone, understand each other."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,20 +11,21 @@ import httpx
 import msgspec
 import pytest
 
-from app.marketplaces.contract import Fulfilment, Page
+from app.marketplaces.contract import FetchedOrder, Fulfilment, Page
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, MethodGone, RateLimited, ScopeMissing, UnexpectedResponse
 from app.marketplaces.transport import Backoff, Transport
 from app.marketplaces.wildberries import cards as cards_module
 from app.marketplaces.wildberries import client as client_module
+from app.marketplaces.wildberries import statistics as statistics_module
 from app.marketplaces.wildberries.client import WildberriesClient
 from app.marketplaces.wildberries.hosts import WildberriesHosts
-from app.marketplaces.wildberries.methods import CARDS_LIST, WB_WAREHOUSES
+from app.marketplaces.wildberries.methods import CARDS_LIST, SUPPLIER_ORDERS, SUPPLIER_SALES, WB_WAREHOUSES
 from app.sandbox.clock import Clock
 from app.sandbox.faults import Fault
 from app.sandbox.main import Sandbox, create_sandbox, serve_in_thread
 from app.sandbox.tokens import Category, issue_token
 from app.secret import Secret
-from tests.marketplaces.wildberries.asking import all_pages, nobody_asks
+from tests.marketplaces.wildberries.asking import all_items, all_pages, nobody_asks
 
 pytestmark = pytest.mark.anyio
 
@@ -149,6 +151,7 @@ async def test_the_limits_only_make_a_walk_longer(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("kind", ["server_error", "bad_gateway", "disconnect", "cut"])
 async def test_a_bad_moment_passes_unnoticed(sandbox: Sandbox, make_client: MakeClient, kind: Any) -> None:
+    sandbox.state.behaviour = msgspec.structs.replace(sandbox.state.behaviour, limits=False)
     sandbox.state.faults.add(Fault(kind=kind, times=2, skip=1))
     client = make_client()
 
@@ -227,6 +230,110 @@ async def test_every_type_of_token_gets_all_there_is(
     assert {price.product_external_id for price in prices} == {product.external_id for product in products}
     assert sum(stock.quantity for stock in at_wildberries) == truth.marketplace_quantity > 0
     assert sum(stock.quantity for stock in at_home) == truth.seller_quantity > 0
+
+
+def by_id(orders: list[FetchedOrder]) -> dict[str, FetchedOrder]:
+    """What the engine keeps: of each order the state that changed last, and of equals the later one."""
+    newest: dict[str, FetchedOrder] = {}
+    for order in orders:
+        before = newest.get(order.external_id)
+        if before is None or before.changed_at is None or order.changed_at is None or order.changed_at >= before.changed_at:
+            newest[order.external_id] = order
+    return newest
+
+
+async def test_orders_of_a_month_add_up_to_the_truth(sandbox: Sandbox, make_client: MakeClient) -> None:
+    orders = by_id(await patiently(sandbox, make_client().order_pages))
+
+    truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now(), order_days=28).orders
+    recent = [order for order in orders.values() if order.ordered_at >= sandbox.state.clock.now() - timedelta(days=28)]
+    told = Counter(order.status.value for order in recent)
+    assert len(recent) == truth.orders > 0
+    assert told["delivered"] == truth.by_status["delivered"]
+    assert told["cancelled"] == truth.by_status["cancelled"]
+    assert told["returned"] == truth.by_status["returned"]
+
+
+async def test_the_next_windows_bring_what_changed_and_nothing_is_missed(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+    orders: dict[str, FetchedOrder] = {}
+    cursor = b""
+    fetched: list[int] = []
+
+    for _ in range(4):
+        pages = await all_pages(client.order_pages(cursor))
+        cursor = pages[-1].cursor
+        fetched.append(sum(len(page.items) for page in pages))
+        orders = by_id([*orders.values(), *(order for page in pages for order in page.items)])
+        sandbox.state.clock.advance(2 * 3600)
+
+    whole = by_id(await patiently(sandbox, make_client().order_pages))
+    last = by_id([*orders.values(), *(await patiently(sandbox, lambda after: client.order_pages(after or cursor)))])
+    assert max(fetched[1:]) < fetched[0] / 4
+    assert whole.items() <= last.items()
+
+
+@pytest.mark.parametrize("rows_at_most", [80_000, 40])
+async def test_the_statistics_tell_the_same_orders_as_the_feed(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, make_client: MakeClient, rows_at_most: int
+) -> None:
+    sandbox.state.behaviour = msgspec.structs.replace(sandbox.state.behaviour, statistics_rows=rows_at_most)
+    for name, method in (("SUPPLIER_ORDERS", SUPPLIER_ORDERS), ("SUPPLIER_SALES", SUPPLIER_SALES)):
+        monkeypatch.setattr(statistics_module, name, msgspec.structs.replace(method, page_size=rows_at_most))
+    # The lists are drawn up every half an hour, and tell changes by the minute.
+    sandbox.state.clock.advance(1800 - sandbox.state.clock.now().timestamp() % 1800)
+    now = sandbox.state.clock.now().replace(second=0, microsecond=0)
+
+    feed = by_id(await patiently(sandbox, make_client(categories=(Category.ANALYTICS,)).order_pages))
+    statistics = by_id(await patiently(sandbox, make_client(categories=(Category.STATISTICS,)).order_pages))
+
+    since, until = now - timedelta(days=25), now - timedelta(days=15)
+    told = [
+        {order.external_id: order.status for order in orders.values() if order.changed_at and since <= order.changed_at < until}
+        for orders in (feed, statistics)
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) > 20
+
+
+async def test_a_base_token_reads_orders_once_in_hours_and_loses_none(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client(token_type="base", categories=(Category.STATISTICS,))
+
+    pages = await all_pages(client.order_pages())
+    with pytest.raises(RateLimited) as refusal:
+        await all_pages(client.order_pages(pages[-1].cursor))
+
+    assert client.traffic.requests == 4
+    assert timedelta(hours=2) < refusal.value.retry_after <= timedelta(hours=3)
+
+
+async def test_what_is_thrown_away_is_gone_and_what_is_taken_back_is_there_again(sandbox: Sandbox, make_client: MakeClient) -> None:
+    client = make_client()
+    shop = sandbox.state.shop(SELLER)
+    before = await all_pages(client.product_pages())
+    thrown = [int(product.external_id) for product in before[0].items[:3]]
+    sandbox.state.clock.advance(60)
+    for nm_id in thrown:
+        shop.trash(nm_id, sandbox.state.clock.now())
+    sandbox.state.clock.advance(60)
+
+    after = await all_pages(client.product_pages(before[-1].cursor))
+    shop.restore(thrown[0], sandbox.state.clock.now())
+    sandbox.state.clock.advance(60)
+    later = await all_pages(client.product_pages(after[-1].cursor))
+
+    assert [gone for page in after for gone in page.gone] == [str(nm_id) for nm_id in thrown]
+    assert [product for page in after for product in page.items] == []
+    assert [gone for page in later for gone in page.gone] == []
+    assert [product.external_id for page in later for product in page.items] == [str(thrown[0])]
+
+
+async def test_prices_add_up_to_the_truth(sandbox: Sandbox, make_client: MakeClient) -> None:
+    prices = await all_items(make_client().price_pages())
+
+    truth = sandbox.state.shop(SELLER).totals(sandbox.state.clock.now())
+    assert sum(price.price or 0 for price in prices) == truth.price_sum
+    assert sum(price.discounted_price or 0 for price in prices) == truth.discounted_price_sum
 
 
 async def test_a_key_that_expires_meanwhile_is_rejected_by_wildberries(sandbox: Sandbox, make_client: MakeClient) -> None:
