@@ -78,6 +78,14 @@ class Order(msgspec.Struct, frozen=True, gc=False):
         return self.warehouse_id == WB_WAREHOUSE_ID
 
 
+class Begun(NamedTuple):
+    """An order got a status."""
+
+    at: datetime
+    number: int
+    status: OrderStatus
+
+
 class OrderLine(msgspec.Struct, frozen=True, gc=False):
     """Units of one product in an order of several."""
 
@@ -170,6 +178,23 @@ class OrderBook:
             self._listed[question] = [number for _, number in changes if self._is_published(number, now_us)]
         return self._listed[question]
 
+    def begun_between(self, statuses: Sequence[OrderStatus], since: datetime, until: datetime, now: datetime) -> list[Begun]:
+        """Whenever an order got one of these statuses in the period, whatever became of it since; the earliest first."""
+        now_us = microseconds(now)
+        since_us, until_us = microseconds(since), min(microseconds(until), now_us + 1)
+        begun: list[tuple[int, int, OrderStatus]] = []
+        for turn, life in enumerate(LIVES):
+            for status, began_us in life.stages:
+                if status in statuses:
+                    numbers = self._numbers_of_life(turn, since_us - began_us, until_us - began_us)
+                    begun.extend((self._ordered_at_us(number) + began_us, number, status) for number in numbers)
+        for number, life in self._changed.items():
+            for status, began_us in life.stages:
+                at_us = self._ordered_at_us(number) + began_us
+                if status in statuses and since_us <= at_us < until_us:
+                    begun.append((at_us, number, status))
+        return [Begun(instant(at_us), number, status) for at_us, number, status in sorted(begun) if self._is_published(number, now_us)]
+
     def order(self, number: int, now: datetime) -> Order:
         """
         Raises:
@@ -254,6 +279,12 @@ class OrderBook:
     def _numbers(self, since_us: int, until_us: int) -> range:
         return range(self._first_from(since_us), self._first_from(until_us)) if self._products else range(0)
 
+    def _numbers_of_life(self, turn: int, since_us: int, until_us: int) -> Iterator[int]:
+        """The orders made in the period that fare by themselves, and in that way."""
+        numbers = self._numbers(since_us, until_us)
+        every = range(numbers.start + (turn - numbers.start) % _LIFE_COUNT, numbers.stop, _LIFE_COUNT)
+        return (number for number in every if number not in self._changed) if self._changed else iter(every)
+
     def _regular_changes(self, since_us: int, until_us: int, now_us: int) -> Iterator[tuple[int, int]]:
         """When the present status began, and the number, of all orders that fare by themselves."""
         for turn, life in enumerate(LIVES):
@@ -263,10 +294,8 @@ class OrderBook:
                 if next_us is not None:
                     # Whoever has gone on to the next stage by now is told of there.
                     first_us = max(first_us, now_us + 1 - next_us + began_us)
-                numbers = self._numbers(first_us - began_us, until_us - began_us)
-                for number in range(numbers.start + (turn - numbers.start) % _LIFE_COUNT, numbers.stop, _LIFE_COUNT):
-                    if number not in self._changed:
-                        yield self._ordered_at_us(number) + began_us, number
+                for number in self._numbers_of_life(turn, first_us - began_us, until_us - began_us):
+                    yield self._ordered_at_us(number) + began_us, number
 
     def _changes_by_hand(self, since_us: int, until_us: int, now_us: int) -> Iterable[tuple[int, int]]:
         for number in self._changed:

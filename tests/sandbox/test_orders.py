@@ -81,6 +81,38 @@ def test_orders_by_change_are_exactly_those_whose_present_status_began_then(hour
     assert [order.changed_at for order in changed] == sorted(order.changed_at for order in changed)
 
 
+def test_what_orders_went_through_in_a_period_is_found_whatever_became_of_them() -> None:
+    book = open_shop(300).orders
+    everything = last_days(book, 90)
+    book.set_status(everything[-20].number, "returned", NOW - timedelta(hours=3))
+    since, until = NOW - 9 * DAY, NOW - timedelta(hours=1)
+
+    begun = book.begun_between(("delivered", "returned"), since, until, NOW)
+
+    stages = [(at, order.number, status) for order in last_days(book, 90) for status, at in book.stages(order)]
+    expected = sorted(stage for stage in stages if stage[2] in ("delivered", "returned") and since <= stage[0] < until)
+    assert [tuple(stage) for stage in begun] == expected
+    assert (NOW - timedelta(hours=3), everything[-20].number, "returned") in begun
+
+
+def test_who_does_not_know_a_status_sees_the_one_before_go_on() -> None:
+    book = open_shop(300).orders
+    view = book.without("delivering")
+
+    orders = {order.number: order for order in last_days(view, 60)}
+
+    assert {order.status for order in orders.values()} == {"created", "delivered", "cancelled", "returned"}
+    for order in last_days(book, 60):
+        seen = orders[order.number]
+        assert (seen.status, seen.changed_at) == (
+            ("created", order.ordered_at) if order.status == "delivering" else (order.status, order.changed_at)
+        )
+    since = NOW - 9 * DAY
+    assert {order.number for order in view.changed_between(since, NOW, NOW)} == {
+        order.number for order in orders.values() if order.changed_at >= since
+    }
+
+
 def test_an_order_goes_through_its_stages_as_time_passes() -> None:
     book = open_shop(300).orders
     number = next(number for number in range(200_000) if LIVES[number % len(LIVES)].stages[-1][0] == "returned")

@@ -77,7 +77,7 @@ class Wildberries:
 
     def _list_methods(self) -> dict[tuple[str, str, str], Method]:
         """By host, verb and path. The limits are those of the descriptions and of the models of 2026-10-24, method by method."""
-        ping, cards, prices = Limit(10, 99), Limit(0.6, 5), Limit(0.6, 5)
+        ping, content, prices = Limit(10, 99), Limit(0.6, 5), Limit(0.6, 5)
         marketplace, report = Limit(0.2, 20), Limit(20, 1)
         goods = "/api/v2/list/goods/filter"
         reports = "/api/analytics/v1/stocks-report"
@@ -89,8 +89,8 @@ class Wildberries:
             ("common", "GET", "/api/v1/seller-info"): Method(
                 "seller-info", self._seller_info, Limit(_MINUTE_S, 10), Limit(24 * _HOUR_S, 1)
             ),
-            ("content", "POST", "/content/v2/get/cards/list"): Method("cards", self._cards, cards, cards),
-            ("content", "POST", "/content/v2/get/cards/trash"): Method("trash", list_trash, cards, cards),
+            ("content", "POST", "/content/v2/get/cards/list"): Method("content", self._cards, content, content),
+            ("content", "POST", "/content/v2/get/cards/trash"): Method("content", list_trash, content, content),
             ("prices", "GET", goods): Method("prices", self._prices, prices, _QUARTERLY),
             ("prices", "POST", goods): Method("prices", list_prices_of_articles, prices, _QUARTERLY),
             ("marketplace", "GET", "/api/v3/warehouses"): Method("warehouses", list_warehouses, marketplace, marketplace, refusal_cost=10),

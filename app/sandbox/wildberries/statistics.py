@@ -5,7 +5,7 @@ An instant of a change is given in whole minutes, so that several rows share it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -111,10 +111,11 @@ def supplier_sales(call: Call, cap: int) -> Answer:
         since, until = question.since, question.since + timedelta(days=1)
     else:
         since, until = _period(question.since, drawn_up_at)
-    sales = sorted(_sales(call.shop, since, until, drawn_up_at), key=lambda sale: (sale.at, sale.order.number))
-    sales = [sale for sale in sales if sale.order.ordered_at >= call.now - KEPT]
-    describe = _descriptions(call.shop)
-    return _answer(_sale_row(call.shop, sale, drawn_up_at, describe) for sale in (sales if question.whole_day else sales[:cap]))
+    book, describe = call.shop.orders, _descriptions(call.shop)
+    begun = book.begun_between(("delivered", "returned"), since, until, drawn_up_at)
+    sales = (Sale(book.order(number, drawn_up_at), at, status == "returned") for at, number, status in begun)
+    told = (sale for sale in sales if sale.order.ordered_at >= call.now - KEPT)
+    return _answer(_sale_row(call.shop, sale, drawn_up_at, describe) for sale in (told if question.whole_day else islice(told, cap)))
 
 
 def _question(call: Call) -> Question | Answer:
@@ -150,14 +151,6 @@ def _told_at(instant: datetime) -> datetime:
     """The end of the minute in which it happened: nothing that is drawn up later can fall behind it."""
     floor = instant.replace(second=0, microsecond=0)
     return floor if floor == instant else floor + timedelta(minutes=1)
-
-
-def _sales(shop: Shop, since: datetime, until: datetime, drawn_up_at: datetime) -> Iterator[Sale]:
-    # Whoever has sold or returned in the period has his last change there or later.
-    for order in shop.orders.changed_between(since, drawn_up_at + timedelta(microseconds=1), drawn_up_at):
-        for status, at in shop.orders.stages(order):
-            if status in ("delivered", "returned") and since <= at < until:
-                yield Sale(order, at, status == "returned")
 
 
 def _order_row(shop: Shop, order: Order, describe: Callable[[int], Product]) -> OrderRow:

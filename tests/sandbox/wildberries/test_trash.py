@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.sandbox.calls import Json, walk_cards
-from tests.sandbox.conformance import TRASH
+from tests.sandbox.conformance import CARDS, TRASH
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +100,11 @@ async def test_a_body_of_another_shape_can_not_be_decoded(wb: httpx.AsyncClient)
     answer = await wb.post(TRASH, json={"settings": []})
 
     assert (answer.status_code, answer.text) == (400, "Request body can not be decoded")
+
+
+async def test_the_trash_and_the_cards_share_a_limit(wb: httpx.AsyncClient, control: httpx.AsyncClient) -> None:
+    await control.patch("", json={"limits": True})
+
+    answers = [await wb.post(path, json={}) for path in (CARDS, TRASH, CARDS, TRASH, CARDS, TRASH)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 429]
