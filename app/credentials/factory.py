@@ -6,11 +6,13 @@ import httpx
 
 from app.credentials.store import Credentials, WildberriesCredentials, get_ozon_credentials, get_wildberries_credentials
 from app.database import tenant_scope
-from app.errors import CredentialsMissing, NotFound
+from app.errors import NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.exchange import make_http_client
 from app.marketplaces.limits import close_limits, shared_limits
-from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
+from app.marketplaces.ozon.client import OzonClient
+from app.marketplaces.ozon.keys import OzonCredentials, OzonKey, OzonToken
+from app.marketplaces.ozon.limit_headers import limit_news as ozon_news
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient, WildberriesHosts
 from app.marketplaces.wildberries.limit_headers import limit_news as wildberries_news
@@ -43,7 +45,7 @@ def make_client(credentials: Credentials) -> MarketplaceClient:
         case WildberriesCredentials(api_key):
             return wildberries_client(api_key)
         case OzonCredentials() | OzonToken():
-            raise CredentialsMissing("There is no ozon key: this version copies Wildberries only.")
+            return ozon_client(credentials)
 
 
 def wildberries_client(api_key: Secret) -> WildberriesClient:
@@ -59,6 +61,12 @@ def wildberries_client(api_key: Secret) -> WildberriesClient:
     )
     transport = Transport(_shared_http(), limits=shared_limits(settings), news=wildberries_news)
     return WildberriesClient(api_key, transport, hosts, settings.wb_client_secret)
+
+
+def ozon_client(key: OzonKey) -> OzonClient:
+    """Likewise."""
+    settings = get_settings()
+    return OzonClient(key, Transport(_shared_http(), limits=shared_limits(settings), news=ozon_news), settings.ozon_api_url)
 
 
 async def create_marketplace_client(tenant_id: UUID, marketplace: Marketplace | None = None) -> MarketplaceClient:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from app.credentials.tables import Provider
 from app.marketplaces.contract import Marketplace
+from app.marketplaces.ozon.methods import ROLE
 from app.marketplaces.wildberries.token import Category
 
 
@@ -17,8 +18,8 @@ class Boxes(NamedTuple):
 
 
 BOXES = {
-    Marketplace.WILDBERRIES: Boxes(tuple(f"«{category}»" for category in Category), tuple(f"“{category}”" for category in Category)),
-    Marketplace.OZON: Boxes(("«Admin read only»",), ("“Admin read only”",)),
+    Marketplace.WILDBERRIES: Boxes(tuple(f"«{category.ru}»" for category in Category), tuple(f"“{category}”" for category in Category)),
+    Marketplace.OZON: Boxes((f"«{ROLE}»",), (f"“{ROLE}”",)),
 }
 STAGES_RU = {"products": "товары", "prices": "цены", "stocks": "остатки", "orders": "заказы"}
 

@@ -25,12 +25,11 @@ BATCH = 20
 PAUSE = timedelta(hours=1)
 """After an attempt that told nothing; for that long no other worker asks, either."""
 
-# A day, give or take an hour by a hash, so that keys that were given together aren't asked about together. A key that nobody could check is due at once,
-# and so is one that a sync found good but whose rights and end nobody has asked for. A rejected one is not shown again.
+# A day, give or take an hour by a hash, so that keys that were given together aren't asked about together. A key that nobody was asked
+# about yet is due at once. A rejected one is not shown again.
 IS_DUE = """
     provider = ANY ($1) AND status <> 'invalid'
-    AND (verified_at IS NULL OR (scopes = '{}' AND missing_scopes = '{}')
-         OR verified_at < now() - make_interval(secs => 82800 + mod(abs(hashtext(id::text)::bigint), 7200)))
+    AND (verified_at IS NULL OR verified_at < now() - make_interval(secs => 82800 + mod(abs(hashtext(id::text)::bigint), 7200)))
 """
 
 # In no order, so that keys that can't be asked about now don't keep others waiting.

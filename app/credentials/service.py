@@ -59,9 +59,11 @@ KEEP = """
 
 KNOWN = "SELECT status, seller_id, masked, updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
 
-# A key that the marketplace rejected once and took for a whole sync is good; one that has ended is not asked for its opinion.
+# A key that the marketplace rejected once and took for a whole sync is good, unless it has ended since. A key that is asked about daily stays due for that:
+# a sync tells neither its rights nor its end.
 CONFIRM = """
-    UPDATE credentials SET status = CASE WHEN expires_at < now() + $5 THEN 'expiring' ELSE 'valid' END, verified_at = now()
+    UPDATE credentials SET status = CASE WHEN expires_at < now() + $5 THEN 'expiring' ELSE 'valid' END,
+                           verified_at = CASE WHEN $4 THEN now() ELSE verified_at END
      WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3
        AND CASE status WHEN 'unverified' THEN true
                        WHEN 'invalid' THEN expires_at IS NULL OR expires_at > now()
