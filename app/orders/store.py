@@ -1,7 +1,7 @@
 """The SQL that matters about orders: set-based, and silent about what did not change."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from uuid import UUID
@@ -13,6 +13,7 @@ from app.ids import new_id
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, Marketplace, OrderStatus
 
 LINES_PER_LOOK = 5_000
+NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -23,6 +24,7 @@ KNOWN = """
       JOIN orders AS stored ON stored.tenant_id = $1 AND stored.marketplace = $2 AND stored.external_id = fetched.external_id
 """
 
+# An order was made once: of several times that are told of it, the first. Wildberries' list of sales, for one, gives the time of the sale.
 # Many rows go as one JSON argument: asyncpg takes twice the time to pack them as arrays.
 UPSERT = """
     INSERT INTO orders
@@ -36,7 +38,7 @@ UPSERT = """
         ON CONFLICT (tenant_id, marketplace, external_id) DO UPDATE
        SET number = excluded.number, status = excluded.status, marketplace_status = excluded.marketplace_status,
            fulfilment = excluded.fulfilment, warehouse = excluded.warehouse, destination = excluded.destination, currency = excluded.currency,
-           ordered_at = excluded.ordered_at, changed_at = excluded.changed_at, digest = excluded.digest, updated_at = now()
+           ordered_at = least(orders.ordered_at, excluded.ordered_at), changed_at = excluded.changed_at, digest = excluded.digest, updated_at = now()
 """
 
 INSERT_LINES = """
@@ -113,19 +115,22 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def digest(order: FetchedOrder) -> bytes:
-    """16 bytes that change when anything the marketplace says of the order does; the order of its lines does not matter."""
-    if len(order.lines) > 1:
-        order = msgspec.structs.replace(order, lines=tuple(sorted(order.lines, key=_pack)))
-    return blake2b(_pack(order), digest_size=16).digest()
+    """16 bytes that change when anything the marketplace says of the order does, but for the time when it was made; the order of its lines does not
+    matter."""
+    lines = order.lines if len(order.lines) < 2 else tuple(sorted(order.lines, key=_pack))
+    return blake2b(_pack(msgspec.structs.replace(order, lines=lines, ordered_at=NO_TIME)), digest_size=16).digest()
 
 
 def newest(orders: Sequence[FetchedOrder]) -> dict[str, FetchedOrder]:
-    """Each order once: as it was changed last, as far as the marketplace says when; else as it came last."""
+    """Each order once: as it was changed last, as far as the marketplace says when, else as it came last; made when it was first said to be."""
     found: dict[str, FetchedOrder] = {}
     for order in orders:
         before = found.get(order.external_id)
-        if before is None or not _is_older(order.changed_at, before.changed_at):
+        if before is None:
             found[order.external_id] = order
+        else:
+            later = before if _is_older(order.changed_at, before.changed_at) else order
+            found[order.external_id] = msgspec.structs.replace(later, ordered_at=min(order.ordered_at, before.ordered_at))
     return found
 
 

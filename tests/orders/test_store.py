@@ -128,8 +128,21 @@ async def test_an_order_that_comes_twice_in_a_batch_is_stored_once_as_it_was_cha
 def test_of_two_states_of_the_same_moment_the_later_one_counts():
     first, second = order("A", changed=1), order("A", status=OrderStatus.DELIVERED, changed=1)
 
-    assert newest([first, second])["A"] is second
-    assert newest([order("A", changed=None), first])["A"] is first
+    assert newest([first, second]) == {"A": second}
+    assert newest([order("A", changed=None), first]) == {"A": first}
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_an_order_was_made_when_it_was_first_said_to_be(clean_database, at_once: bool):
+    tenant_id = await create_tenant()
+    made, sold = order("A", changed=0), order("A", status=OrderStatus.DELIVERED, hours=48, changed=0)
+
+    for batch in [[made, sold]] if at_once else [[made], [sold]]:
+        await write(tenant_id, *batch)
+    again = await write(tenant_id, sold)
+
+    assert await rows(tenant_id, "SELECT status, ordered_at, changed_at FROM orders") == [("delivered", made.ordered_at, sold.changed_at)]
+    assert again == Written(created=0, updated=0, unchanged=1)
 
 
 def test_the_digest_tells_every_difference_and_no_other():
