@@ -13,7 +13,7 @@
 | FBO_POSTINGS   | /v3/posting/fbo/list                        | orders   | 100   |                                   |
 
 All are POST. Source: docs.ozon.ru/api/seller, descriptions of the methods and "Request limits", as of 2026-10-01; for OZON_WAREHOUSES as of 2026-04-16.
-tests/marketplaces/ozon/test_ozon_methods.py holds this table to the data.
+tests/marketplaces/ozon/test_methods.py holds this table to the data.
 """
 
 import msgspec
