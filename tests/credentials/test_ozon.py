@@ -1,12 +1,15 @@
 """Keys of Ozon, alone and beside a Wildberries key, against a server that answers `/v1/roles` as Ozon does."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.application import Shop
+from app.observability.logs import configure_logs
+from app.settings import Settings
+from tests.application import Shop, everything_in_redis
 from tests.credentials.keys import heard, told
 from tests.credentials.ozon import ALL, CLIENT_ID, DOWN, KEY, NEW_KEY, WRONG_KEY, give, give_ozon, ozon, roles
 from tests.marketplaces.scripted_server import Reply, ScriptedServer, json_reply
@@ -181,3 +184,24 @@ async def test_an_account_that_two_tenants_have_a_key_of_is_told_to_both(shop: S
     for each in (shop, other_shop):
         assert (await told(each, "ozon"))["shared"] is True
         assert [(name, data["provider"]) for name, data in await heard(each)] == [("credentials.shared", "ozon")]
+
+
+async def test_a_key_is_in_no_answer_no_log_line_no_row_and_not_in_redis(shop: Shop, ozon: ScriptedServer, settings: Settings):
+    logged = io.StringIO()
+    configure_logs(type("Loud", (), {"log_level": "debug", "log_format": "json"})(), logged)
+    echoes_the_key = json_reply({"code": 5, "message": f"Invalid Api-Key {KEY}, please check the key and try again"}, 404)
+    answers = [await give_ozon(shop)]
+    ozon.replies = (echoes_the_key,)
+    answers.append(await shop.call("POST", "/tenants/me/credentials/ozon/verify"))
+    answers.append(await give_ozon(shop))
+    answers.append(await shop.call("GET", "/tenants/me/credentials"))
+    configure_logs(settings)
+
+    seen = logged.getvalue() + "".join(answer.text for answer in answers)
+    for (table,) in await shop.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND $1::uuid IS NOT NULL"):
+        seen += repr(await shop.rows(f"SELECT * FROM {table} WHERE $1::uuid IS NOT NULL"))
+    seen += (await everything_in_redis()).decode(errors="replace")
+
+    assert [answer.status_code for answer in answers] == [200, 200, 422, 200]
+    assert "credentials.invalid" in seen
+    assert KEY not in seen
