@@ -15,12 +15,12 @@ import msgspec
 from app.marketplaces.contract import Traffic
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, UnexpectedResponse
 from app.marketplaces.exchange import Answer, Call
+from app.marketplaces.items import UNREADABLE, is_cut_short, reason
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.hosts import WildberriesHosts
 from app.marketplaces.wildberries.methods import Method
 from app.marketplaces.wildberries.refusals import refusal
 from app.marketplaces.wildberries.token import TokenType, access_of, read_token
-from app.marketplaces.wildberries.translation import UNREADABLE, is_cut_short, reason
 from app.secret import Secret
 
 Result = TypeVar("Result")

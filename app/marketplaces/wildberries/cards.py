@@ -9,9 +9,7 @@ import msgspec
 
 from app.marketplaces.contract import FetchedProduct, Page, Rejected, Size
 from app.marketplaces.exchange import Answer
-from app.marketplaces.wildberries.account import Account, never_ends
-from app.marketplaces.wildberries.methods import CARDS_LIST, CARDS_TRASH
-from app.marketplaces.wildberries.translation import (
+from app.marketplaces.items import (
     ARTICLE_LENGTH,
     BRAND_LENGTH,
     CATEGORY_LENGTH,
@@ -21,6 +19,8 @@ from app.marketplaces.wildberries.translation import (
     one_by_one,
     text,
 )
+from app.marketplaces.wildberries.account import Account, never_ends
+from app.marketplaces.wildberries.methods import CARDS_LIST, CARDS_TRASH
 from app.marketplaces.wildberries.wire import (
     Card,
     CardPhoto,

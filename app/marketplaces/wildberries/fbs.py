@@ -9,9 +9,9 @@ import msgspec
 
 from app.marketplaces.contract import FetchedStock, KnownSize, KnownSizes, Page, Rejected
 from app.marketplaces.exchange import Answer
+from app.marketplaces.items import WAREHOUSE_LENGTH, Understood, one_by_one, text
 from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.methods import WAREHOUSE_STOCKS, WAREHOUSES
-from app.marketplaces.wildberries.translation import WAREHOUSE_LENGTH, Understood, one_by_one, text
 from app.marketplaces.wildberries.wire import ChrtId, Warehouse, WarehouseStock, WarehouseStocksAnswer, WarehouseStocksQuestion
 
 _warehouses = msgspec.json.Decoder(list[Warehouse] | None)

@@ -12,19 +12,9 @@ import msgspec
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page
 from app.marketplaces.errors import UnexpectedResponse
 from app.marketplaces.exchange import Answer
+from app.marketplaces.items import DESTINATION_LENGTH, WAREHOUSE_LENGTH, NotOurs, Understood, currency, one_by_one, price, text, translated
 from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.methods import ORDER_FEED
-from app.marketplaces.wildberries.prices import currency
-from app.marketplaces.wildberries.translation import (
-    DESTINATION_LENGTH,
-    WAREHOUSE_LENGTH,
-    NotOurs,
-    Understood,
-    one_by_one,
-    price,
-    text,
-    translated,
-)
 from app.marketplaces.wildberries.wire import FeedAnswer, FeedOrder, FeedPagination, FeedPeriod, FeedQuestion, Srid
 
 # Wildberries tells of 31 days. The walk over a long window takes a while, in which its beginning must not fall out of them.

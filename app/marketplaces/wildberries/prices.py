@@ -10,12 +10,10 @@ import msgspec
 
 from app.marketplaces.contract import FetchedPrice, Page
 from app.marketplaces.exchange import Answer
+from app.marketplaces.items import Understood, currency, one_by_one, price, translated
 from app.marketplaces.wildberries.account import Account, never_ends
 from app.marketplaces.wildberries.methods import GOODS_PRICES
-from app.marketplaces.wildberries.translation import Understood, one_by_one, price, translated
 from app.marketplaces.wildberries.wire import Goods, GoodsAnswer, GoodsSize, NmID
-
-USUAL_CURRENCY = "RUB"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -62,8 +60,3 @@ def _paid(size: GoodsSize) -> Decimal:
     """What a buyer sees; a size of which nothing is told is no bargain."""
     paid = price(size.price if size.discounted_price is None else size.discounted_price)
     return Decimal("Infinity") if paid is None else paid
-
-
-def currency(code: str | None) -> str:
-    """Three letters (ISO 4217)."""
-    return code if code and len(code) == 3 and code.isascii() and code.isalpha() else USUAL_CURRENCY

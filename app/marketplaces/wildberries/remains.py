@@ -17,13 +17,13 @@ import structlog
 
 from app.marketplaces.contract import FetchedStock, KnownSize, KnownSizes, Page
 from app.marketplaces.errors import ReportNotReady
+from app.marketplaces.items import WAREHOUSE_LENGTH, text
 from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.cards import size_name
 from app.marketplaces.wildberries.methods import REMAINS_CREATE, REMAINS_DOWNLOAD, REMAINS_STATUS
 from app.marketplaces.wildberries.refusals import NothingThere
 from app.marketplaces.wildberries.rows import Report, Rows
 from app.marketplaces.wildberries.token import Access
-from app.marketplaces.wildberries.translation import WAREHOUSE_LENGTH, text
 from app.marketplaces.wildberries.wire import NmId, RemainsCreated, RemainsRow, RemainsStatus, RemainsWarehouse
 
 log = structlog.get_logger(__name__)
@@ -127,11 +127,15 @@ class Remains:
         self._database.executemany("INSERT INTO remains VALUES (?, ?)", ((row.nm_id, _pack(row)) for row in rows))
 
     def complete(self) -> None:
-        """No more rows come."""
-        self._database.execute("CREATE INDEX remains_by_product ON remains (nm_id)")
+        """No more rows come: put those of a product beside each other."""
+        self._database.executescript("""
+            CREATE TABLE sorted (nm_id INTEGER, place INTEGER, row BLOB, PRIMARY KEY (nm_id, place)) WITHOUT ROWID;
+            INSERT INTO sorted SELECT nm_id, rowid, row FROM remains ORDER BY nm_id, rowid;
+            DROP TABLE remains;
+        """)
 
     def of(self, product: str) -> list[RemainsRow]:
-        found = self._database.execute("SELECT row FROM remains WHERE nm_id = ?", (product,))
+        found = self._database.execute("SELECT row FROM sorted WHERE nm_id = ?", (product,))
         return [_unpack(packed) for (packed,) in found]
 
 

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, Generic, Self, TypeVar
 import msgspec
 
 from app.marketplaces.exchange import MIB, Answer
+from app.marketplaces.items import UNREADABLE, Understood, understand
 from app.marketplaces.wildberries.account import misunderstood
 from app.marketplaces.wildberries.methods import Method
-from app.marketplaces.wildberries.translation import UNREADABLE, Understood, understand
 
 Row = TypeVar("Row")
 
@@ -50,7 +50,7 @@ class Report(Generic[Row]):
         """The rows of an answer of status 200, or 204, which is an empty report. Who gets them closes them.
 
         Raises:
-            msgspec.DecodeError, RecursionError: it is cut short (translation.is_cut_short), or isn't such a report.
+            msgspec.DecodeError, RecursionError: it is cut short (items.is_cut_short), or isn't such a report.
         """
         file = _file(answer)
         try:
@@ -63,7 +63,7 @@ class Report(Generic[Row]):
         """Where to cut. The file is read from its present position to its end.
 
         Raises:
-            msgspec.DecodeError, RecursionError: it is cut short (translation.is_cut_short), or isn't such a report.
+            msgspec.DecodeError, RecursionError: it is cut short (items.is_cut_short), or isn't such a report.
         """
         text = file.read(SLICE_BYTES)
         beginning = self._beginning.search(text)

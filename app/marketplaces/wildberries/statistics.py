@@ -12,20 +12,20 @@ import msgspec
 
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page, Rejected
 from app.marketplaces.errors import RateLimited
-from app.marketplaces.wildberries.account import Account
-from app.marketplaces.wildberries.methods import SUPPLIER_ORDERS, SUPPLIER_SALES, Method
-from app.marketplaces.wildberries.prices import USUAL_CURRENCY
-from app.marketplaces.wildberries.rows import Report
-from app.marketplaces.wildberries.translation import (
+from app.marketplaces.items import (
     ARTICLE_LENGTH,
     DESTINATION_LENGTH,
     NUMBER_LENGTH,
+    USUAL_CURRENCY,
     WAREHOUSE_LENGTH,
     NotOurs,
     price,
     text,
     translated,
 )
+from app.marketplaces.wildberries.account import Account
+from app.marketplaces.wildberries.methods import SUPPLIER_ORDERS, SUPPLIER_SALES, Method
+from app.marketplaces.wildberries.rows import Report
 from app.marketplaces.wildberries.wire import Srid, SupplierOrder, SupplierRow, SupplierSale
 
 Row = TypeVar("Row", bound=SupplierRow)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from sys import intern
 
 from app.marketplaces.contract import FetchedStock, Page
+from app.marketplaces.items import WAREHOUSE_LENGTH, text
 from app.marketplaces.wildberries.account import Account, never_ends
 from app.marketplaces.wildberries.methods import Method
 from app.marketplaces.wildberries.rows import Report
-from app.marketplaces.wildberries.translation import WAREHOUSE_LENGTH, text
 from app.marketplaces.wildberries.wire import NmId, StockQuestion, StockReport, StockRow
 
 # A report may be asked for once in 20 s. Its second page has to be waited for: putting the run back would begin at the first page again.

@@ -9,10 +9,10 @@ import pytest
 
 from app.marketplaces.errors import UnexpectedResponse
 from app.marketplaces.exchange import Answer
+from app.marketplaces.items import UNREADABLE, is_cut_short
 from app.marketplaces.wildberries import rows as rows_module
 from app.marketplaces.wildberries.methods import REMAINS_DOWNLOAD, WB_WAREHOUSES
 from app.marketplaces.wildberries.rows import Report
-from app.marketplaces.wildberries.translation import UNREADABLE, is_cut_short
 from app.marketplaces.wildberries.wire import NmId, RemainsRow, StockReport, StockRow
 from tests.marketplaces.wildberries.examples import REMAINS_ROW, WB_STOCK, stock_report
 
