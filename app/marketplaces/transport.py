@@ -114,19 +114,24 @@ class Transport:
         return permit
 
     async def _attempt(self, call: Call, permit: Permit | None, read: Callable[[Answer], Result]) -> Result:
-        """Send the call once, and let the limits learn from it."""
+        """Send the call once, and let the limits learn from it. The answer's file is for `read`, unless this fails."""
         answer: Answer | None = None
         sent_at = monotonic()
         age_s = 0.0
         self.traffic.requests += 1
         try:
-            answer = await exchange(self._http, call)
-            age_s = monotonic() - sent_at
-            result = read(answer)
-        except MarketplaceError as error:
-            await self._learn(call, permit, answer, error, age_s)
+            try:
+                answer = await exchange(self._http, call)
+                age_s = monotonic() - sent_at
+                result = read(answer)
+            except MarketplaceError as error:
+                await self._learn(call, permit, answer, error, age_s)
+                raise
+            await self._learn(call, permit, answer, None, age_s)
+        except BaseException:
+            if answer is not None:
+                answer.close()
             raise
-        await self._learn(call, permit, answer, None, age_s)
         return result
 
     async def _learn(self, call: Call, permit: Permit | None, answer: Answer | None, error: MarketplaceError | None, age_s: float) -> None:

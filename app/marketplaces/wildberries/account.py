@@ -86,6 +86,7 @@ class Account:
             patience_s=method.patience_s if patience_s is None else patience_s,
             timeout_s=method.timeout_s,
             max_bytes=method.max_bytes,
+            spooled=method.spooled,
         )
 
         def understand(answer: Answer) -> Result:

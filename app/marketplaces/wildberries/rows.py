@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import IO, Any, Generic, Self, TypeVar
 
 import msgspec
 
@@ -52,14 +52,14 @@ class Report(Generic[Row]):
         Raises:
             msgspec.DecodeError, RecursionError: it is cut short (items.is_cut_short), or isn't such a report.
         """
-        file = _file(answer)
+        file = answer.file or BytesIO(answer.body)
         try:
             return Rows(self, method, file, [] if answer.status == 204 else self.slices(file))
         except BaseException:
             file.close()
             raise
 
-    def slices(self, file: BinaryIO) -> Slices:
+    def slices(self, file: IO[bytes]) -> Slices:
         """Where to cut. The file is read from its present position to its end.
 
         Raises:
@@ -85,7 +85,7 @@ class Report(Generic[Row]):
             slices.append((start, start + end))
         return slices
 
-    def read(self, file: BinaryIO, slices: Slices) -> Iterator[Understood[Row]]:
+    def read(self, file: IO[bytes], slices: Slices) -> Iterator[Understood[Row]]:
         """The rows, and those that can't be understood.
 
         Raises:
@@ -122,7 +122,7 @@ class Rows(Generic[Row]):
     Going through them raises `UnexpectedResponse` where nothing of a slice can be understood.
     """
 
-    def __init__(self, report: Report[Row], method: Method, file: BinaryIO, slices: Slices) -> None:
+    def __init__(self, report: Report[Row], method: Method, file: IO[bytes], slices: Slices) -> None:
         self._report = report
         self._method = method
         self._file = file
@@ -139,11 +139,6 @@ class Rows(Generic[Row]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-
-
-def _file(answer: Answer) -> BinaryIO:
-    file: BinaryIO | None = getattr(answer, "file", None)
-    return BytesIO(answer.body) if file is None else file
 
 
 def _last_cut(text: bytes, opening: bytes) -> tuple[int, int] | None:
