@@ -6,7 +6,7 @@ import pytest
 
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown
 from app.marketplaces.ozon.client import OzonClient
-from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
+from app.marketplaces.ozon.keys import OzonCredentials, OzonKey, OzonToken
 from app.secret import Secret
 from tests.marketplaces.ozon import examples
 from tests.marketplaces.ozon.conftest import KEY, MakeClient, questions
@@ -117,3 +117,17 @@ async def test_somebody_waits_for_the_verdict_so_it_is_tried_twice_only(server: 
         await client.verify()
 
     assert questions(server) == [("/v1/roles", None)] * 2
+
+
+@pytest.mark.parametrize(
+    "key", [OzonToken(Secret("an-opaque-oauth-token")), OzonToken(Secret("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjMifQ.c2lnbmF0dXJlLg")), KEY]
+)
+async def test_a_key_that_the_answer_repeats_reaches_no_log(server: ScriptedServer, make_client: MakeClient, key: OzonKey) -> None:
+    secret = (key.access_token if isinstance(key, OzonToken) else key.api_key).reveal()
+    server.replies = [json_reply({"message": f"no such key: {secret}, and {secret.split('.')[0]}"}, 401)]
+
+    with pytest.raises(CredentialsRejected) as refusal:
+        await make_client(key).verify()
+
+    assert "no such key: ***" in refusal.value.excerpt
+    assert secret.split(".")[0] not in refusal.value.excerpt
