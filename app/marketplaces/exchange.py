@@ -6,6 +6,8 @@ What is worth trying again, and when, is app.marketplaces.transport's business; 
 import asyncio
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from tempfile import SpooledTemporaryFile
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +19,8 @@ from app.secret import Secret
 MIB = 1024 * 1024
 # Of an answer that isn't a success only the beginning is read: enough for any error document.
 REFUSAL_BYTES = 64 * 1024
+# Of a spooled answer so much stays in memory; what is larger goes to disk.
+SPOOLED_BYTES = MIB
 # What an excerpt is made from. Longer than an excerpt, so that a key is masked before it is cut through.
 EXCERPT_SOURCE_BYTES = 16 * EXCERPT_LENGTH
 SHORTEST_MASKED_PART = 12
@@ -35,6 +39,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     `account` and `group` name the budget that the call draws from, and `budget` says how large it is; None: it is not known. `attempts` is 1 for what must not be sent twice. A wait of up to
     `patience_s` is slept, a longer one raises `RateLimited`. `timeout_s` is for one whole answer: it stops one that trickles for ever.
+    An answer of at most `max_bytes` is taken, after unpacking; if it is `spooled`, it comes as a file, and memory does not grow with it.
     """
 
     method: str
@@ -48,20 +53,27 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float = 10.0
     timeout_s: float = 300.0
     max_bytes: int = 8 * MIB
+    spooled: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. Header names compare case-insensitively."""
+    """What came back. Header names compare case-insensitively.
+
+    The body of a success (2XX) of a spooled call is in `file`, to be read from its beginning, and `body` is empty; who gets the answer closes it.
+    `beginning` is what an excerpt of it is made from.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | bytearray
     secrets: tuple[Secret, ...] = ()
+    file: IO[bytes] | None = None
+    beginning: bytes = b""
 
     @property
     def excerpt(self) -> str:
         """The beginning, for a log: without the keys that the call was made with, should the answer repeat them."""
-        text = self.body[:EXCERPT_SOURCE_BYTES].decode("utf-8", "replace")
+        text = (self.body[:EXCERPT_SOURCE_BYTES] or self.beginning).decode("utf-8", "replace")
         for secret in self.secrets:
             value = secret.reveal()
             # A gateway may quote a part of a header: what follows “Bearer”, and a JWT's parts are secrets too.
@@ -69,6 +81,11 @@ class Answer(msgspec.Struct, frozen=True):
                 if len(part) >= SHORTEST_MASKED_PART or part == value:
                     text = text.replace(part, Secret.MASK)
         return text[:EXCERPT_LENGTH]
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self.file is not None:
+            self.file.close()
 
 
 async def exchange(http: httpx.AsyncClient, call: Call) -> Answer:
@@ -79,30 +96,59 @@ async def exchange(http: httpx.AsyncClient, call: Call) -> Answer:
         UnexpectedResponse: it is larger than a right answer can be.
     """
     headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in call.headers.items()}
+    secrets = tuple(value for value in call.headers.values() if isinstance(value, Secret))
     try:
         async with asyncio.timeout(call.timeout_s), http.stream(call.method, call.url, headers=headers, content=call.body) as response:
-            body = await _bounded_body(response, call.max_bytes)
+            if not response.is_success:
+                return Answer(response.status_code, response.headers, await _beginning(response), secrets)
+            if call.spooled:
+                file, beginning = await _file(response, call.max_bytes)
+                return Answer(response.status_code, response.headers, b"", secrets, file, beginning)
+            return Answer(response.status_code, response.headers, await _body(response, call.max_bytes), secrets)
     except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
         # `from None`: httpx's errors hold the request, and with it the key.
         raise MarketplaceDown(f"No whole answer from {urlsplit(call.url).hostname} ({type(error).__name__}).") from None
-    secrets = tuple(value for value in call.headers.values() if isinstance(value, Secret))
-    return Answer(response.status_code, response.headers, body, secrets)
 
 
-async def _bounded_body(response: httpx.Response, max_bytes: int) -> bytearray:
-    """The body, unpacked. Of a refusal, its beginning.
-
-    Raises:
-        UnexpectedResponse: it is larger than a right answer can be.
-    """
+async def _beginning(response: httpx.Response) -> bytearray:
+    """What is read of a refusal, unpacked."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if response.is_success and len(body) > max_bytes:
-            raise UnexpectedResponse(f"The answer is larger than {max_bytes:,} bytes.")
-        if not response.is_success and len(body) >= REFUSAL_BYTES:
+        if len(body) >= REFUSAL_BYTES:
             break
     return body
+
+
+async def _body(response: httpx.Response, max_bytes: int) -> bytearray:
+    """Raises UnexpectedResponse: unpacked, it is larger than that."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return body
+
+
+async def _file(response: httpx.Response, max_bytes: int) -> tuple[IO[bytes], bytes]:
+    """The body as a file, at its beginning, and that beginning. Raises likewise."""
+    file: IO[bytes] = SpooledTemporaryFile(SPOOLED_BYTES)  # noqa: SIM115  closed below if it isn't handed on
+    try:
+        async for chunk in response.aiter_bytes():
+            file.write(chunk)
+            if file.tell() > max_bytes:
+                raise _too_large(max_bytes)
+        file.seek(0)
+        beginning = file.read(EXCERPT_SOURCE_BYTES)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, beginning
+
+
+def _too_large(max_bytes: int) -> UnexpectedResponse:
+    return UnexpectedResponse(f"The answer is larger than {max_bytes:,} bytes.")
 
 
 def make_http_client() -> httpx.AsyncClient:
