@@ -75,7 +75,11 @@ def method_of(path: str) -> Method:
 
 
 def whole(answer: Answer) -> bytes:
-    return bytes(answer.body)
+    if answer.file is None:
+        return bytes(answer.body)
+    body = answer.file.read()
+    answer.file.seek(0)
+    return body
 
 
 async def walk(sandbox: Sandbox, pages: Callable[[bytes], AsyncIterator[Page[Any]]]) -> None:

@@ -91,6 +91,7 @@ class Account:
 
         def understand(answer: Answer) -> Result:
             if answer.status not in (200, 204):
+                answer.close()
                 raise refusal(answer, method)
             try:
                 return read(answer)

@@ -7,8 +7,8 @@ import pytest
 
 from app.marketplaces.contract import KeyFacts
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, RateLimited, ScopeMissing, UnexpectedResponse
-from app.marketplaces.exchange import Budget, Call
-from app.marketplaces.limits import Permit
+from app.marketplaces.exchange import Answer, Budget, Call
+from app.marketplaces.limits import LimitNews, Permit
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.client import WildberriesClient
 from app.marketplaces.wildberries.hosts import WildberriesHosts
@@ -221,7 +221,9 @@ async def test_a_call_says_from_which_budget_it_draws_and_how_large_that_is(serv
         async def renew(self, call: Call, permit: Permit) -> Permit:
             return permit
 
-        async def learn(self, *news: object) -> None:
+        async def learn(
+            self, call: Call, permit: Permit, answer: Answer | None, news: LimitNews | None, error: MarketplaceError | None, age_s: float
+        ) -> None:
             pass
 
     hosts = WildberriesHosts(content=server.url, prices=server.url)

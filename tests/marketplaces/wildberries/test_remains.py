@@ -197,7 +197,7 @@ async def test_a_barcode_that_nobody_knows_is_placed_by_the_name_of_its_size(ser
 async def test_the_total_row_is_a_check_and_no_warehouse(
     server: ScriptedServer, make_client: MakeClient, warehouses: dict[str, int], expected: dict[str, int]
 ) -> None:
-    stocks = await stocks_of(server, make_client, [row(**warehouses)], MUG)
+    stocks = await stocks_of(server, make_client, [row(201000118, "2040000000017", "0", **warehouses)], MUG)
 
     assert {stock.warehouse: stock.quantity for stock in stocks} == expected
 
