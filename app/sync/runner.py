@@ -17,7 +17,7 @@ from app.errors import CredentialsMissing, StockTrackerError, Unavailable
 from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
 from app.marketplaces.contract import MarketplaceClient
-from app.marketplaces.errors import CircuitOpen, CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
@@ -136,9 +136,6 @@ async def _run_stages(lease: Lease) -> None:
         else:
             status = await finish(lease)
             log.info("run.finished", status=status)
-    except CircuitOpen as error:
-        await lease.put_back(error.retry_after)
-        log.info("run.put_back", retry_after_s=error.retry_after.total_seconds(), code=error.code)
     except CredentialsRejected as error:
         await _reject(lease, error)
     except (CredentialsMissing, CredentialsUnreadable) as error:
@@ -167,7 +164,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
     """Carry out one stage. What stops it, but not the others, stands in its report; what stops the run is raised.
 
     Raises:
-        CircuitOpen, CredentialsRejected: no other stage can work either.
+        CredentialsRejected: no other stage can work either.
     """
     before, began = (client.traffic.requests, client.traffic.waited_s, report.duration_s), time.monotonic()
     # What a killed worker wrote counts too: it may not have come to what is done about it below.
@@ -183,8 +180,6 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         raise
     except RateLimited as error:
         report.status, report.error = "pending", reason(lease.language, error)
-        if isinstance(error, CircuitOpen):
-            raise
         not_before = lease.now() + error.retry_after
         if not_before > lease.started_at + MOST_WAITING:
             report.status = "failed"
