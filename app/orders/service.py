@@ -22,6 +22,8 @@ COLUMNS = (
     "ordered_at, changed_at, updated_at"
 )
 
+FULL_PASS_EVERY_S = 24 * 3600.0
+
 LINES = """
     SELECT line.order_id, line.product_id, line.product_external_id, line.size_id, line.article, product.title, line.quantity, line.price
       FROM order_lines AS line LEFT JOIN products AS product ON product.id = line.product_id
@@ -71,18 +73,19 @@ class OrderService:
         return PageOut(items, encode_cursor(fingerprint, (items[-1].ordered_at, items[-1].id)) if more else None)
 
     async def sync(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> None:
-        """Copy the orders that are new or changed since the checkpoint; in a full run, as far back as the marketplace tells.
+        """Copy the orders that are new or changed since the checkpoint; in a full run and once a day, as far back as the marketplace tells, for what it told
+        too late for the windows, which overlap by an hour.
 
         Raises:
             LeaseLost: stop; what was committed stays.
             MarketplaceError: the stage can't go on; what was committed stays, and the next run goes on behind it.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        cursor = await self._begin(lease, report, marketplace)
-        async for pages in read_ahead(client.order_pages(cursor)):
+        reached = await self._begin(lease, report, marketplace)
+        async for pages in read_ahead(client.order_pages(reached.cursor)):
             orders = [order for page in pages for order in page.items]
             rejected = [item for page in pages for item in page.rejected]
-            reached = Progressed(cursor=pages[-1].cursor, run_id=lease.run_id)
+            reached = msgspec.structs.replace(reached, cursor=pages[-1].cursor)
             async with lease.writing(report, total=pages[-1].total) as connection:
                 written = await store.write_orders(connection, self.tenant_id, marketplace, orders)
                 await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
@@ -91,12 +94,21 @@ class OrderService:
                 report.updated += written.updated
                 report.unchanged += written.unchanged
                 report.reject(rejected)
+        if reached.full_pass_run is not None:
+            async with lease.writing(report) as connection:
+                now: datetime = await connection.fetchval("SELECT now()")
+                done = msgspec.structs.replace(reached, full_pass_run=None, full_pass_at=now)
+                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, done)
 
-    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> bytes:
+    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> Progressed:
         async with lease.writing(report) as connection:
             reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS)
-            if reached.saved_at is None:
-                return b""
-            if await store.resolve_lines(connection, self.tenant_id, marketplace, since=reached.saved_at):
+            if reached.saved_at is not None and await store.resolve_lines(connection, self.tenant_id, marketplace, since=reached.saved_at):
                 await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
-            return b"" if lease.full and reached.run_id != lease.run_id else reached.cursor
+            if reached.run_id == lease.run_id:
+                return reached  # an earlier worker of this run began it
+            due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
+            # A long walk that an earlier run left unfinished goes on: it is walked by time, so what lies behind it is done.
+            if lease.full or (due and reached.full_pass_run is None):
+                return msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
+            return msgspec.structs.replace(reached, run_id=lease.run_id)

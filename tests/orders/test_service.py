@@ -1,13 +1,14 @@
 """A shop's orders and prices are copied as its marketplace tells them, whatever happens between two syncs."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
+from app.database import system_scope
 from app.sandbox.tokens import Category
 from tests.application import Shop
 
@@ -25,9 +26,9 @@ VERSIONS = """
 """
 
 
-async def open_shop(shop: Shop, sandbox: httpx.AsyncClient, **key: Any) -> dict[str, Any]:
+async def open_shop(shop: Shop, sandbox: httpx.AsyncClient, hours_ago: int = 0, **key: Any) -> dict[str, Any]:
     """Give a key; the marketplace's clock stands still from here on, at an hour, when all that has happened is in its reports."""
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
     assert (await sandbox.post("/clock", json={"freeze_at": now.isoformat()})).is_success
     await shop.give_key(shop.key(products=40, **key))
     return await shop.sync()
@@ -79,6 +80,23 @@ async def test_what_happens_between_two_syncs_is_found_by_the_second_also_what_i
 
     assert len(late) == 2
     assert stage(run, "orders")["updated"] > 0
+    await assert_orders_are_the_shops_own(shop, sandbox)
+
+
+async def test_what_the_marketplace_told_too_late_for_the_windows_is_found_within_a_day(shop: Shop, sandbox: httpx.AsyncClient):
+    await open_shop(shop, sandbox, hours_ago=20)
+    await sandbox.post(f"/shops/{shop.seller_id}/orders/late", json={"count": 2, "delay_s": 6 * 3600})
+    for _ in range(3):
+        await sandbox.post("/clock", json={"advance_s": 5 * 3600})
+        await shop.sync()
+    missed = await shop.rows(ORDERS)
+    async with system_scope() as connection:
+        await connection.execute("UPDATE checkpoints SET full_pass_at = full_pass_at - interval '25 hours'")
+
+    run = await shop.sync()
+
+    assert stage(run, "orders")["created"] == 2
+    assert len(await shop.rows(ORDERS)) == len(missed) + 2
     await assert_orders_are_the_shops_own(shop, sandbox)
 
 
