@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-import httpx
+import aiohttp
 
 from app.credentials.store import Credentials, WildberriesCredentials, get_ozon_credentials, get_wildberries_credentials
 from app.database import tenant_scope
@@ -19,13 +19,13 @@ from app.marketplaces.wildberries.limit_headers import limit_news as wildberries
 from app.secret import Secret
 from app.settings import get_settings
 
-_http: httpx.AsyncClient | None = None
+_http: aiohttp.ClientSession | None = None
 
 
-def _shared_http() -> httpx.AsyncClient:
+def _shared_http() -> aiohttp.ClientSession:
     """One client for the process, so that connections to a marketplace are kept alive from run to run."""
     global _http
-    if _http is None or _http.is_closed:
+    if _http is None or _http.closed:
         _http = make_http_client()
     return _http
 
@@ -34,7 +34,7 @@ async def close_marketplace_connections() -> None:
     """At the process's stop."""
     global _http
     if _http is not None:
-        await _http.aclose()
+        await _http.close()
         _http = None
     await close_limits()
 

@@ -1,17 +1,18 @@
 """One HTTP exchange with a marketplace: a call as data goes out, a whole answer comes back, or none.
 
-What is worth trying again, and when, is app.marketplaces.transport's business; what an answer means is the marketplace's own folder's.
+What is worth trying again, and when, is app.marketplaces.transport's business; what an answer means is the marketplace's own folder's. Why aiohttp:
+docs/decisions/0009-aiohttp-below-the-sync.md.
 """
 
 import asyncio
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from tempfile import SpooledTemporaryFile
 from typing import IO
-from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import msgspec
+from yarl import URL
 
 from app.marketplaces.errors import EXCERPT_LENGTH, MarketplaceDown, UnexpectedResponse
 from app.secret import Secret
@@ -88,7 +89,7 @@ class Answer(msgspec.Struct, frozen=True):
             self.file.close()
 
 
-async def exchange(http: httpx.AsyncClient, call: Call) -> Answer:
+async def exchange(http: aiohttp.ClientSession, call: Call) -> Answer:
     """Send the call once.
 
     Raises:
@@ -97,44 +98,48 @@ async def exchange(http: httpx.AsyncClient, call: Call) -> Answer:
     """
     headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in call.headers.items()}
     secrets = tuple(value for value in call.headers.values() if isinstance(value, Secret))
+    url = URL(call.url, encoded=True)
     try:
-        async with asyncio.timeout(call.timeout_s), http.stream(call.method, call.url, headers=headers, content=call.body) as response:
-            if not response.is_success:
-                return Answer(response.status_code, response.headers, await _beginning(response), secrets)
+        async with (
+            asyncio.timeout(call.timeout_s),
+            http.request(call.method, url, headers=headers, data=call.body, allow_redirects=False) as response,
+        ):
+            if not 200 <= response.status < 300:
+                return Answer(response.status, response.headers, await _beginning(response), secrets)
             if call.spooled:
                 file, beginning = await _file(response, call.max_bytes)
-                return Answer(response.status_code, response.headers, b"", secrets, file, beginning)
-            return Answer(response.status_code, response.headers, await _body(response, call.max_bytes), secrets)
-    except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
-        # `from None`: httpx's errors hold the request, and with it the key.
-        raise MarketplaceDown(f"No whole answer from {urlsplit(call.url).hostname} ({type(error).__name__}).") from None
+                return Answer(response.status, response.headers, b"", secrets, file, beginning)
+            return Answer(response.status, response.headers, await _body(response, call.max_bytes), secrets)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        # `from None`: aiohttp's errors hold the request, and with it the key.
+        raise _no_answer(url, error) from None
 
 
-async def _beginning(response: httpx.Response) -> bytearray:
+async def _beginning(response: aiohttp.ClientResponse) -> bytearray:
     """What is read of a refusal, unpacked."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) >= REFUSAL_BYTES:
             break
     return body
 
 
-async def _body(response: httpx.Response, max_bytes: int) -> bytearray:
+async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytearray:
     """Raises UnexpectedResponse: unpacked, it is larger than that."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
     return body
 
 
-async def _file(response: httpx.Response, max_bytes: int) -> tuple[IO[bytes], bytes]:
+async def _file(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[IO[bytes], bytes]:
     """The body as a file, at its beginning, and that beginning. Raises likewise."""
     file: IO[bytes] = SpooledTemporaryFile(SPOOLED_BYTES)  # noqa: SIM115  closed below if it isn't handed on
     try:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.content.iter_any():
             file.write(chunk)
             if file.tell() > max_bytes:
                 raise _too_large(max_bytes)
@@ -151,18 +156,31 @@ def _too_large(max_bytes: int) -> UnexpectedResponse:
     return UnexpectedResponse(f"The answer is larger than {max_bytes:,} bytes.")
 
 
-def make_http_client() -> httpx.AsyncClient:
-    """The connections to all marketplaces, one client for the life of a process; who makes it closes it.
+def _no_answer(url: URL, error: Exception) -> MarketplaceDown:
+    return MarketplaceDown(f"No whole answer from {url.host} ({type(error).__name__}).")
 
-    It follows no redirects, since the key must not travel on, takes no proxy from the environment, and keeps no cookie: what a
-    marketplace sets in the answer to one seller must not go out with the call of another.
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Where a connection is lost, aiohttp would send a GET again by itself: uncounted, and past the marketplace's limit."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _no_answer(request.url, error) from None
+
+
+def make_http_client() -> aiohttp.ClientSession:
+    """The connections to all marketplaces, one client for the life of a process; who makes it, in a running event loop, closes it.
+
+    It takes no proxy from the environment, and keeps no cookie: what a marketplace sets in the answer to one seller must not go out with the call of
+    another. (No redirect is followed either, since the key must not travel on: see `exchange`.)
     """
-    return httpx.AsyncClient(
+    return aiohttp.ClientSession(
         trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "stock-tracker", "Accept": "application/json"},
-        # The pool's time is a wait of our own making: a worker with more calls under way than connections.
-        timeout=httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=60.0),
-        limits=httpx.Limits(max_connections=128, max_keepalive_connections=64, keepalive_expiry=30.0),
+        # `connect` includes the wait for a free connection, which is of our own making: a worker with more calls under way than connections.
+        timeout=aiohttp.ClientTimeout(total=None, connect=60.0, sock_connect=5.0, sock_read=60.0),
+        # The same certificates are trusted as everywhere else in this service.
+        connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=30.0, ssl=httpx.create_ssl_context()),
+        middlewares=(_send_once,),
     )

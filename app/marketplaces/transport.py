@@ -12,7 +12,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Protocol, TypeVar
 
-import httpx
+import aiohttp
 import msgspec
 
 from app.marketplaces.contract import Traffic
@@ -53,7 +53,7 @@ class Transport:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: aiohttp.ClientSession,
         *,
         limits: Limits | None = None,
         news: Callable[[Answer], LimitNews | None] = lambda _: None,

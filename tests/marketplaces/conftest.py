@@ -1,6 +1,6 @@
 from collections.abc import AsyncIterator
 
-import httpx
+import aiohttp
 import pytest
 
 from app.marketplaces.exchange import make_http_client
@@ -14,6 +14,6 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with make_http_client() as http:
         yield http

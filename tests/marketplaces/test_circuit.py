@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 import pytest
 import structlog
 from redis import Redis
@@ -261,7 +261,7 @@ async def test_what_is_kept_of_a_failing_host_names_no_key_and_goes_by_itself(li
 
 
 async def test_a_server_that_is_down_is_left_alone_by_all_and_found_again_by_one(
-    server: ScriptedServer, http: httpx.AsyncClient, limits: SharedLimits, redis: "Redis"
+    server: ScriptedServer, http: aiohttp.ClientSession, limits: SharedLimits, redis: "Redis"
 ) -> None:
     server.replies = [Reply(status=503)]
     circuit = f"circuit:{urlsplit(server.url).netloc}"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from uuid import uuid4
 
+import aiohttp
 import httpx
 import msgspec
 import pytest
@@ -462,7 +463,7 @@ def test_eight_processes_get_no_refusal_from_the_sandbox(own_redis: RedisServer,
 
 
 async def test_a_seller_whose_other_program_used_the_budget_up_is_refused_once(
-    limits: SharedLimits, another_worker: SharedLimits, http: httpx.AsyncClient
+    limits: SharedLimits, another_worker: SharedLimits, http: aiohttp.ClientSession
 ) -> None:
     with strict_marketplace(0.5, 3) as marketplace:
         call = call_of(url=marketplace.url, budget=Budget(0.5, 3))
@@ -478,7 +479,7 @@ async def test_a_seller_whose_other_program_used_the_budget_up_is_refused_once(
 
 
 async def test_a_program_that_takes_a_call_now_and_then_costs_neither_of_us_a_refusal(
-    limits: SharedLimits, http: httpx.AsyncClient
+    limits: SharedLimits, http: aiohttp.ClientSession
 ) -> None:
     with strict_marketplace(0.1, 10) as marketplace:
         call = call_of(url=marketplace.url, budget=Budget(0.1, 10))

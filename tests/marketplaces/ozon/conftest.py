@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
+import aiohttp
 import msgspec
 import pytest
 
@@ -20,7 +20,7 @@ MakeClient = Callable[..., OzonClient]
 
 
 @pytest.fixture
-def make_client(server: ScriptedServer, http: httpx.AsyncClient) -> MakeClient:
+def make_client(server: ScriptedServer, http: aiohttp.ClientSession) -> MakeClient:
     """A client that doesn't sleep, at `now`."""
 
     async def sleep(seconds: float) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
 from app.marketplaces.transport import Backoff, Transport
@@ -18,7 +18,7 @@ def slept_s() -> list[float]:
 
 
 @pytest.fixture
-def make_client(server: ScriptedServer, http: httpx.AsyncClient, slept_s: list[float]) -> MakeClient:
+def make_client(server: ScriptedServer, http: aiohttp.ClientSession, slept_s: list[float]) -> MakeClient:
     """A client whose hosts are all the scripted server, and whose pauses take no time."""
 
     async def sleep(seconds: float) -> None:

@@ -1,7 +1,7 @@
 import re
 import time
 
-import httpx
+import aiohttp
 import msgspec
 import pytest
 
@@ -104,7 +104,7 @@ async def test_a_key_that_is_known_to_fail_is_never_sent(
 
 
 async def test_a_test_key_is_refused_by_the_real_hosts_and_taken_by_others(
-    server: ScriptedServer, http: httpx.AsyncClient, make_client: MakeClient
+    server: ScriptedServer, http: aiohttp.ClientSession, make_client: MakeClient
 ) -> None:
     server.replies = [json_reply(PING)]
     test_key = make_key(acc=2, t=True, **{"for": None})
@@ -210,7 +210,7 @@ async def test_a_key_that_wildberries_repeats_is_masked(server: ScriptedServer, 
     assert key.reveal()[:20] not in refusal.value.excerpt + refusal.value.detail
 
 
-async def test_a_call_says_from_which_budget_it_draws_and_how_large_that_is(server: ScriptedServer, http: httpx.AsyncClient) -> None:
+async def test_a_call_says_from_which_budget_it_draws_and_how_large_that_is(server: ScriptedServer, http: aiohttp.ClientSession) -> None:
     asked: list[Call] = []
 
     class Witness:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import httpx
+import aiohttp
 import msgspec
 import pytest
 
@@ -47,7 +47,7 @@ def url(sandbox: Sandbox) -> Iterator[str]:
 
 
 @pytest.fixture
-def make_client(sandbox: Sandbox, url: str, http: httpx.AsyncClient) -> MakeClient:
+def make_client(sandbox: Sandbox, url: str, http: aiohttp.ClientSession) -> MakeClient:
     """A client that sleeps by moving the sandbox's clock."""
 
     async def sleep(seconds: float) -> None:
