@@ -34,8 +34,11 @@ def count(packed: bytes) -> int:
     return head & 0x0F if head < 0xDC else int.from_bytes(packed[1 : 3 if head == 0xDC else 5])
 
 
-def unpack(packed: bytes) -> list[FetchedStock]:
-    """A product's shelves, in the order of their warehouse and size. Where a report names a shelf twice, the later row counts."""
+def unpack(packed: bytes | None) -> list[FetchedStock]:
+    """A product's shelves, in the order of their warehouse and size; none where the report does not name it. Where it names a shelf twice, the later row
+    counts."""
+    if packed is None:
+        return []
     return list({_place(shelf): shelf for shelf in _unpack(packed)}.values())
 
 

@@ -158,17 +158,23 @@ class StockService:
 def compare(products: Sequence[store.KnownProduct], gathered: Mapping[Fulfilment, Gathering]) -> tuple[int, list[store.Change]]:
     """How many shelves the reports name for these products, and what differs from what is stored."""
     external_ids = [product.external_id for product in products]
+    said = {fulfilment: gathering.of_products(external_ids) for fulfilment, gathering in gathered.items()}
     shelves = 0
     changes: list[store.Change] = []
-    for fulfilment, gathering in gathered.items():
-        said = gathering.of_products(external_ids)
-        for product in products:
-            packed, mark = said.get(product.external_id), None
+    for product in products:
+        digests = product.digests
+        for fulfilment, of_products in said.items():
+            packed, mark = of_products.get(product.external_id), None
             if packed is not None:
                 mark = digest(packed)
                 shelves += count(packed)
             if mark != product.digests[fulfilment]:
-                changes.append(store.Change(product, fulfilment, mark, unpack(packed) if packed else ()))
-    # By product, so that both its kinds of shelves are written at once.
-    changes.sort(key=lambda change: change.product.id)
+                digests = {**digests, fulfilment: mark}
+        if digests is not product.digests:
+            changed = {
+                fulfilment: unpack(said[fulfilment].get(product.external_id))
+                for fulfilment, mark in digests.items()
+                if mark != product.digests[fulfilment]
+            }
+            changes.append(store.Change(product, digests, changed))
     return shelves, changes

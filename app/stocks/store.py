@@ -65,12 +65,11 @@ class KnownProduct(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a product's shelves in one kind of warehouse are to become. No shelves, no digest."""
+    """What a product's shelves are to become, in those kinds of warehouse where they change; `digests` of all kinds, as they will be."""
 
     product: KnownProduct
-    fulfilment: Fulfilment
-    digest: bytes | None
-    shelves: Sequence[FetchedStock]
+    digests: dict[Fulfilment, bytes | None]
+    shelves: dict[Fulfilment, list[FetchedStock]]
 
 
 class Row(msgspec.Struct, gc=False):
@@ -121,32 +120,33 @@ async def known_sizes(tenant_id: UUID, marketplace: Marketplace) -> AsyncIterato
 
 async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequence[Change]) -> Written:
     """Store the shelves of these products, and the products' totals."""
-    rows = [_row(change, shelf) for change in changes for shelf in change.shelves]
+    rows = [
+        _row(change.product.id, fulfilment, shelf)
+        for change in changes
+        for fulfilment, shelves in change.shelves.items()
+        for shelf in shelves
+    ]
     packed = msgspec.json.encode(rows).decode()
+    former = [(change.product.id, fulfilment) for change in changes for fulfilment in change.shelves if change.product.digests[fulfilment]]
     removed = "DELETE 0"
-    if former := [change for change in changes if change.product.digests[change.fulfilment]]:
-        removed = await connection.execute(
-            REMOVE, [change.product.id for change in former], [change.fulfilment for change in former], packed
-        )
+    if former:
+        removed = await connection.execute(REMOVE, [owner for owner, _ in former], [fulfilment for _, fulfilment in former], packed)
     written = await connection.fetchrow(UPSERT, tenant_id, packed)
     assert written is not None  # an aggregate gives a row
-    digests: dict[UUID, dict[Fulfilment, bytes | None]] = {}
-    for change in changes:
-        digests.setdefault(change.product.id, {**change.product.digests})[change.fulfilment] = change.digest
     await connection.execute(
         TOTALS,
-        list(digests),
-        [of_product[Fulfilment.MARKETPLACE_WAREHOUSE] for of_product in digests.values()],
-        [of_product[Fulfilment.SELLER_WAREHOUSE] for of_product in digests.values()],
+        [change.product.id for change in changes],
+        [change.digests[Fulfilment.MARKETPLACE_WAREHOUSE] for change in changes],
+        [change.digests[Fulfilment.SELLER_WAREHOUSE] for change in changes],
     )
     return Written(created=written[0], updated=written[1], removed=int(removed.rsplit(" ", 1)[1]))
 
 
-def _row(change: Change, shelf: FetchedStock) -> Row:
+def _row(product_id: UUID, fulfilment: Fulfilment, shelf: FetchedStock) -> Row:
     return Row(
         new_id(),
-        change.product.id,
-        change.fulfilment,
+        product_id,
+        fulfilment,
         shelf.size_id,
         shelf.warehouse_id,
         shelf.warehouse,

@@ -21,6 +21,7 @@ from app.products.store import write_products
 from app.runs.lease import Lease, claim
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
+from app.stocks import service
 from app.stocks.service import StockService
 from tests.factories import claimed, create_tenant, product
 
@@ -146,6 +147,26 @@ async def test_what_another_run_was_waiting_for_is_asked_for_anew(clean_database
     await sync(await claimed(tenant), fresh)
 
     assert fresh.asked == [(FBW, b""), (FBS, b"")]
+
+
+async def test_what_is_written_in_several_transactions_is_recognised_as_a_whole(clean_database, monkeypatch):
+    monkeypatch.setattr(service, "PRODUCTS_PER_WRITE", 2)
+    lease = await claimed(await tenant_with_products(*range(1, 8)))
+    reports = {
+        "fbw": [page(*(shelf(number, 5) for number in range(1, 8)))],
+        "fbs": [page(*(shelf(number, 9, "501") for number in range(1, 8)))],
+    }
+    first = await sync(lease, ScriptedClient(**reports))
+
+    second = await sync(lease, ScriptedClient(**reports), await new_report(lease))
+
+    assert (first.created, second.created, second.updated, second.unchanged) == (14, 0, 0, 14)
+    async with tenant_scope(lease.tenant_id) as connection:
+        [[digests, written_twice]] = await connection.fetch(
+            "SELECT count(*) FILTER (WHERE marketplace_stock_digest IS NOT NULL AND seller_stock_digest IS NOT NULL), "
+            "count(DISTINCT updated_at) FROM products"
+        )
+    assert (digests, written_twice) == (7, 4)
 
 
 async def test_rows_of_products_that_the_catalogue_does_not_show_are_counted_and_left_out(clean_database):
