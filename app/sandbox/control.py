@@ -20,6 +20,7 @@
     PUT    …/orders/{number}                    {"status": …, "cancel_type": …}: from now on, for good
     POST   …/orders/late                        {"count": n, "delay_s": s}: the next orders are told of so late → {"numbers": […]}
 
+What is Ozon's alone is below /sandbox/ozon, see app/sandbox/ozon/control.py.
 Wrong input is 400 and unknown things are 404, with `{"error": a sentence}`.
 """
 
@@ -37,6 +38,7 @@ from app.sandbox.faults import Fault
 from app.sandbox.goods import Price
 from app.sandbox.messages import Answer, Request
 from app.sandbox.orders import WB_WAREHOUSE_ID, CancelType, NoSuchItem, OrderStatus
+from app.sandbox.ozon import control as ozon
 from app.sandbox.shop import MAX_PRODUCTS, Shop
 from app.sandbox.state import Behaviour, State
 from app.sandbox.tokens import SANDBOX_SERVICE, Category, TokenType, issue_token
@@ -142,6 +144,8 @@ class Control:
                 return self._state.requests.clear()
             case ("POST", "tokens"):
                 return _issue(_decode(request, TokenIn))
+            case (verb, "ozon", *rest):
+                return ozon.carry_out(self._state, verb, rest, request, _order_days(request))
             case (verb, "shops", seller_id, *rest):
                 return self._shop(verb, UUID(seller_id), rest, request)
             case _:
@@ -204,7 +208,7 @@ class Control:
         state = self._state
         state.behaviour = self._initial
         state.clock.run()
-        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops, state.reports):
+        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops, state.catalogues, state.reports):
             memory.clear()
 
     def _set_clock(self, wanted: ClockIn) -> object:

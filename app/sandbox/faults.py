@@ -33,6 +33,14 @@ FaultKind = Literal[
     "late_data",
     "report_stuck",
     "report_canceled",
+    "key_deactivated",
+    "role_missing",
+    "ip_restricted",
+    "company_blocked",
+    "offer_not_signed",
+    "method_obsolete",
+    "circle_open",
+    "promised_page",
 ]
 
 
@@ -53,6 +61,12 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     - `empty_page` without its items, `duplicate_items` with each twice, `malformed_item` with one whose numbers are none
     - `repeated_cursor` with the cursor of the request, `late_data` as it was `late_s` ago
     - `report_stuck` a report that is done is said to be in processing, `report_canceled` to be canceled
+
+    Ozon's own, which Wildberries' answers don't know:
+    - `key_deactivated`, `role_missing`, `ip_restricted`, `company_blocked`, `offer_not_signed`, `method_obsolete`, `circle_open` in its words
+    - `promised_page` the last page of a list says that another follows, which is empty
+
+    There `unauthorized` is 404 as for a wrong key, and `payment_required` 403 as without a subscription.
 
     `seller_id` and `path` (the marketplace's own, such as `/content/v2/get/cards/list` or `/api/v3/stocks/{warehouseId}`) narrow it down.
     """

@@ -18,10 +18,11 @@ from app.errors import StartRefused
 from app.sandbox.clock import Clock
 from app.sandbox.control import Control
 from app.sandbox.messages import Answer, Receive, Send, receive_request, send_answer
+from app.sandbox.ozon.gateway import Ozon
 from app.sandbox.state import Behaviour, State
 from app.sandbox.wildberries.gateway import Wildberries
 
-_NOTHING_HERE = Answer(404, b'{"error":"The marketplaces are below /wildberries, the controls below /sandbox."}')
+_NOTHING_HERE = Answer(404, b'{"error":"The marketplaces are below /wildberries and /ozon, the controls below /sandbox."}')
 
 
 class Sandbox:
@@ -31,12 +32,15 @@ class Sandbox:
         self.state = state
         self._control = Control(state)
         self._wildberries = Wildberries(state)
+        self._ozon = Ozon(state)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> object:
         request = await receive_request(scope, receive)
         delay_ms = 0
         if request.path.startswith("/wildberries/"):
             answer, delay_ms = self._wildberries.answer(request)
+        elif request.path.startswith("/ozon/"):
+            answer, delay_ms = self._ozon.answer(request)
         elif request.path == "/sandbox" or request.path.startswith("/sandbox/"):
             answer = self._control.answer(request)
         else:

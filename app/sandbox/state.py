@@ -11,6 +11,7 @@ from msgspec import Meta
 from app.sandbox.clock import Clock
 from app.sandbox.faults import Faults
 from app.sandbox.limits import Buckets
+from app.sandbox.ozon.catalogue import Catalogue
 from app.sandbox.page_cache import PageCache
 from app.sandbox.shop import MAX_PRODUCTS, Shop
 
@@ -24,6 +25,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     - `warehouses`: Wildberries' own as one (as since August 2026), or by name (as before).
     - `report_s`: how long after it was asked for a report on remains is done, in seconds.
     - `statistics_rows`: how many rows the Statistics methods give at most at once.
+    - `ozon_totals`: whether Ozon's lists still tell `total`, which it dropped on 2026-11-23.
     - `errors`: the shape of its gateway's errors and limit headers: as documented, or as seen on its newer gateways.
     """
 
@@ -32,6 +34,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     default_products: Annotated[int, Meta(ge=0, le=MAX_PRODUCTS)] = 25
     warehouses: Literal["masked", "named"] = "masked"
     errors: Literal["documented", "newer"] = "documented"
+    ozon_totals: Literal["gone", "present"] = "gone"
     report_s: Annotated[float, Meta(ge=0)] = 5
     statistics_rows: Annotated[int, Meta(ge=1)] = 80_000
 
@@ -54,6 +57,7 @@ class State:
         self.faults = Faults()
         self.pages = PageCache()
         self.shops: dict[UUID, Shop] = {}
+        self.catalogues: dict[UUID, Catalogue] = {}
         self.reports: dict[UUID, Report] = {}
         self.requests: Counter[tuple[UUID | None, str, int]] = Counter()
         """By seller (None where no token told), method and status. A broken connection counts as status 0."""
@@ -64,6 +68,14 @@ class State:
         if shop is None:
             shop = self.open_shop(seller_id, self.behaviour.default_products if products is None else products)
         return shop
+
+    def catalogue(self, seller_id: UUID, products: int | None = None) -> Catalogue:
+        """The same shop as Ozon sees it."""
+        shop = self.shop(seller_id, products)
+        catalogue = self.catalogues.get(seller_id)
+        if catalogue is None or catalogue.shop is not shop:
+            catalogue = self.catalogues[seller_id] = Catalogue(shop)
+        return catalogue
 
     def open_shop(self, seller_id: UUID, products: int, seed: int | None = None) -> Shop:
         """A new shop in place of the seller's old one. Without a seed it follows from the seller's id."""
