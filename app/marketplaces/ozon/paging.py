@@ -1,7 +1,8 @@
 """How Ozon's lists end.
 
 By their description a list goes on while `has_next` says so, or, where it has none, while there is a cursor; live, last pages came with a cursor, and a page
-that promised another was followed by an empty one. So a list ends at the first of these signs, and one that shows none of them is stopped.
+that promised another was followed by an empty one. So an empty page is an end, too. A list that goes in circles, or promises more and doesn't say how to ask for
+it, is an error: what it lacks must not count as read.
 Totals are not counted upon: Ozon drops `total` on 2026-11-23.
 """
 
@@ -23,10 +24,15 @@ class Paging:
         """Whether another page follows one of `count` items that named `cursor` as its end. `has_next` is None for lists that don't say.
 
         Raises:
-            UnexpectedResponse: the list would never end.
+            UnexpectedResponse: the list would never end, or can't be read to its end.
         """
-        if not count or not cursor or has_next is False:
+        if not count or has_next is False or (has_next is None and not cursor):
             return False
+        if not cursor:
+            raise UnexpectedResponse(
+                f"{self._method.path}: there is more, and no cursor to ask for it.",
+                detail_ru=f"{self._method.path}: обещано продолжение, но не сказано, как его получить.",
+            )
         if cursor in self._seen:
             if has_next is None and count < self._method.page_size:
                 return False
