@@ -261,8 +261,15 @@ async def test_one_malformed_item_costs_itself_only(sandbox: Sandbox, make_clien
     assert sum(len(page.items) for page in pages) == sum(len(page.items) for page in whole) - 1
 
 
-@pytest.mark.parametrize("path", ["/v4/posting/fbs/list", "/v3/posting/fbo/list", "/v1/product/info/stocks-by-warehouse/fbo"])
-@pytest.mark.parametrize(("skip", "words"), [(0, "no cursor"), (1, "never end")])
+@pytest.mark.parametrize(
+    ("path", "skip", "words"),
+    [
+        ("/v4/posting/fbs/list", 0, "no cursor"),
+        ("/v4/posting/fbs/list", 1, "never end"),
+        ("/v3/posting/fbo/list", 1, "never end"),
+        ("/v1/product/info/stocks-by-warehouse/fbo", 0, "no cursor"),
+    ],
+)
 async def test_a_cursor_that_comes_again_is_not_taken_for_the_end(
     sandbox: Sandbox, make_client: MakeClient, path: str, skip: int, words: str
 ) -> None:
