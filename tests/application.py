@@ -12,6 +12,7 @@ from app.credentials.factory import close_marketplace_connections
 from app.database import system_scope
 from app.main import create_app
 from app.redis import get_redis
+from app.sandbox.control import environment as marketplaces_at
 from app.sandbox.main import serve_in_thread
 from app.sandbox.tokens import issue_token
 from app.settings import Settings, get_settings
@@ -19,8 +20,6 @@ from app.sync.runner import Runner
 from tests.auth.application import PASSWORD, redis
 
 __all__ = ["client", "other_shop", "redis", "sandbox", "sandbox_url", "settings", "shop"]
-
-HOSTS = ("CONTENT", "MARKETPLACE", "STATISTICS", "ANALYTICS", "PRICES", "COMMON")
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -109,8 +108,8 @@ async def sandbox(sandbox_url: str) -> AsyncIterator[httpx.AsyncClient]:
 def settings(clean_database: str, redis_url: str, sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("DATABASE_URL", clean_database)
     monkeypatch.setenv("REDIS_URL", redis_url)
-    for host in HOSTS:
-        monkeypatch.setenv(f"WB_{host}_API_URL", f"{sandbox_url}/wildberries/{host.lower()}")
+    for name, url in marketplaces_at(sandbox_url).items():
+        monkeypatch.setenv(name, url)
     get_settings.cache_clear()
     yield get_settings()
     get_settings.cache_clear()

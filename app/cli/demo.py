@@ -1,6 +1,7 @@
 """The original flow, played as a bot would, over HTTP: `stock-tracker dev --once`."""
 
 import queue
+import secrets
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from standardwebhooks.webhooks import Webhook
 
+from app.sandbox.ozon.keys import issue_ozon_key
 from app.sandbox.tokens import issue_token
 from app.secret import Secret
 
@@ -66,37 +68,56 @@ def _tell(bot: httpx.Client, receiver: "Receiver", key: Secret | None) -> None:
     _step("POST /webhooks", took(), f"events go to {receiver.url}")
 
     with _timed() as took:
-        secret = key or Secret(issue_token(uuid4(), products=25))
-        stored = _expect(bot.patch("/tenants/me/credentials", json={"wildberries_api_key": secret.reveal()}), 200)
-        entry = next(item for item in stored["credentials"] if item["provider"] == "wildberries")
+        stored = _expect(bot.patch("/tenants/me/credentials", json=_keys(key)), 200)
+        given = [entry for entry in stored["credentials"] if entry["configured"]]
     waiting_since = time.monotonic()
-    _step("PATCH /tenants/me/credentials", took(), f"{stored['message']}: {entry['masked']} is {entry['status']}")
-    if entry["status"] not in ("valid", "expiring"):
-        raise StoryFailed(f"The key is {entry['status']}, so no sync started.")
+    for entry in given:
+        _step("PATCH /tenants/me/credentials", took(), f"{entry['provider']}: {entry['masked']} is {entry['status']}")
+        if entry["status"] not in ("valid", "expiring"):
+            raise StoryFailed(f"The key of {entry['provider']} is {entry['status']}, so no sync started.")
 
-    event = receiver.next_event(endpoint["secret"], WEBHOOK_WITHIN_S if key is None else REAL_WEBHOOK_WITHIN_S)
-    _step("webhook received and verified", time.monotonic() - waiting_since, f"{event['type']}, event {event['sequence']} of this tenant")
-    if event["type"] != "sync.completed":
-        raise StoryFailed(event["data"]["message"])
-
-    sync = _expect(bot.get(f"/sync/{event['data']['sync_id']}"), 200)
-    for stage in sync["stages"]:
-        _step(
-            f"– stage {stage['name']}",
-            stage["duration_s"],
-            f"{stage['fetched']} fetched, {stage['created']} new, in {stage['requests']} requests",
-        )
-    if sync["status"] not in ("succeeded", "partial"):
-        raise StoryFailed(f"The sync is {sync['status']} although its event says otherwise.")
+    messages = [_hear_of_sync(bot, receiver, endpoint["secret"], waiting_since, real=key is not None) for _ in given]
 
     with _timed() as took:
         listed = _expect(bot.get("/products", params={"limit": PRODUCTS_SHOWN}), 200)
-    total = event["data"]["counts"]["products"]["total"]
-    _step("GET /products", took(), f"{len(listed['items'])} of {total}")
-    if key is None and not listed["items"]:
-        raise StoryFailed("The sandbox has products and none was listed.")
-    console.print(_table(listed["items"], total))
-    console.print(f"\n[bold]The bot writes to the seller:[/bold]\n  {event['data']['message']}\n", soft_wrap=True)
+    _step("GET /products", took(), f"the first {len(listed['items'])}")
+    with _timed() as took:
+        orders = _expect(bot.get("/orders", params={"limit": 1}), 200)["items"]
+    newest = f"the newest: {orders[0]['lines'][0]['title']}, {orders[0]['status']}" if orders else "none"
+    _step("GET /orders", took(), newest)
+    if key is None and not (listed["items"] and orders):
+        raise StoryFailed("The sandbox has products and orders, and some were not listed.")
+    console.print(_table(listed["items"]))
+    console.print("\n[bold]The bot writes to the seller:[/bold]")
+    for message in messages:
+        console.print(f"  {message}", soft_wrap=True)
+    console.print()
+
+
+def _keys(real: Secret | None) -> dict[str, str]:
+    """What the seller hands over: the real key, or those of a shop in the sandbox at either marketplace."""
+    if real:
+        return {"wildberries_api_key": real.reveal()}
+    client_id = secrets.randbelow(10**7) + 1
+    ozon_key = issue_ozon_key(client_id, products=10)
+    return {"wildberries_api_key": issue_token(uuid4(), products=25), "ozon_client_id": str(client_id), "ozon_api_key": ozon_key}
+
+
+def _hear_of_sync(bot: httpx.Client, receiver: "Receiver", secret: str, waiting_since: float, *, real: bool) -> str:
+    """Wait for the event of the next sync, and tell what its stages did. Gives the message for the seller."""
+    event = receiver.next_event(secret, REAL_WEBHOOK_WITHIN_S if real else WEBHOOK_WITHIN_S)
+    said = event["data"]
+    _step("webhook received and verified", time.monotonic() - waiting_since, f"{event['type']} of {said['marketplace']}")
+    if event["type"] != "sync.completed":
+        raise StoryFailed(said["message"])
+    sync = _expect(bot.get(f"/sync/{said['sync_id']}"), 200)
+    for stage in sync["stages"]:
+        counts = f"{stage['fetched']} fetched, {stage['created']} new, {stage['updated']} changed, in {stage['requests']} requests"
+        _step(f"– {said['marketplace']}: {stage['name']}", stage["duration_s"], counts)
+    # The sandbox has nothing to hide; a real key may lack a category.
+    if sync["status"] != "succeeded" and not (real and sync["status"] == "partial"):
+        raise StoryFailed(f"The sync is {sync['status']}.")
+    return said["message"]
 
 
 def _step(what: str, seconds: float, said: str) -> None:
@@ -109,15 +130,17 @@ def _expect(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
     return answer.json()
 
 
-def _table(products: list[dict[str, Any]], total: int) -> Table:
-    table = Table(title=f"\nProducts, {len(products)} of {total}", title_justify="left")
+def _table(products: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"\nThe first {len(products)} products", title_justify="left")
     table.add_column("Stock", justify="right", min_width=5)
+    table.add_column("Price", justify="right", min_width=9)
     for heading in ("Article", "Title", "Brand"):
         table.add_column(heading, overflow="ellipsis", no_wrap=True)
     for product in products:
         units = product["stock_total"]
         colour = "red" if units == 0 else "yellow" if units <= 5 else "green"
-        table.add_row(f"[{colour}]{units}[/{colour}]", product["article"], product["title"], product["brand"])
+        price = f"{product['discounted_price']} ₽" if product["discounted_price"] else ""
+        table.add_row(f"[{colour}]{units}[/{colour}]", price, product["article"], product["title"], product["brand"])
     return table
 
 

@@ -20,6 +20,7 @@ from app.embedded.lifetime import die_with_parent
 from app.embedded.postgres import Postgres
 from app.embedded.redis import Redis
 from app.errors import StartRefused
+from app.sandbox.control import environment as marketplaces_at
 from app.secret import Secret
 from app.settings import DEVELOPMENT_SERVERS_FILE, load_settings
 
@@ -27,8 +28,6 @@ READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 12.0
 COMMAND = (sys.executable, "-m", "app.cli.main")
 LOOPBACK = "127.0.0.1"
-
-WILDBERRIES_HOSTS = ("content", "marketplace", "statistics", "analytics", "prices", "common")
 
 console = Console(highlight=False)
 
@@ -98,7 +97,7 @@ class Parts:
         # A bot on this machine, the demo's own among them.
         environment.setdefault("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
         if self.sandbox:
-            environment |= {f"WB_{host.upper()}_API_URL": f"{self.sandbox}/wildberries/{host}" for host in WILDBERRIES_HOSTS}
+            environment |= marketplaces_at(self.sandbox)
         # Checked here, so that a fault is one line and not one from each child.
         settings = load_settings(environment)
         port = _free_port() if self._port == 0 else self._port or settings.api_port
@@ -155,7 +154,7 @@ class Parts:
         shared = {
             name: value
             for name, value in self.environment.items()
-            if name in ("DATABASE_URL", "REDIS_URL", "WEBHOOK_ALLOWED_NETWORKS") or (name.startswith("WB_") and name.endswith("_API_URL"))
+            if name in {"DATABASE_URL", "REDIS_URL", "WEBHOOK_ALLOWED_NETWORKS", *marketplaces_at("")}
         }
         file = self.data_dir / DEVELOPMENT_SERVERS_FILE
         self._servers.callback(file.unlink, missing_ok=True)

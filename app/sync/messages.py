@@ -56,22 +56,23 @@ def own_reason(language: str, code: Literal["crashed", "internal_error"]) -> Err
 def sync_completed(language: str, marketplace: Marketplace, counts: SyncCounts, low_stock: int, *, shortcomings: Sequence[ErrorOut]) -> str:
     """Numbers after colons, so that no word has to agree with them. `shortcomings` are what kept parts of the sync from working."""
     name = marketplace.value.capitalize()
-    products, units = counts.products, f"{counts.stocks.total_units:,}".replace(",", "\u00a0")
+    products, units, orders = counts.products, _number(counts.stocks.total_units), counts.orders.new
+    total, created, updated, archived = (_number(n) for n in (products.total, products.created, products.updated, products.archived))
     if language == "en":
         sentences = [
             f"{name}: sync finished" + (", though not all of it worked." if shortcomings else "."),
-            f"Products: {products.total} (new: {products.created}, changed: {products.updated}, archived: {products.archived}).",
+            f"Products: {total} (new: {created}, changed: {updated}, archived: {archived}).",
             f"Units: {units}.",
-            f"New orders: {counts.orders.new}." if counts.orders.new else "",
-            f"Low in stock: {low_stock}." if low_stock else "",
+            f"New orders: {_number(orders)}." if orders else "",
+            f"Low in stock: {_number(low_stock)}." if low_stock else "",
         ]
     else:
         sentences = [
             f"{name}: синхронизация завершена" + (", но не полностью." if shortcomings else "."),
-            f"Товаров: {products.total} (новых: {products.created}, изменено: {products.updated}, в архиве: {products.archived}).",
+            f"Товаров: {total} (новых: {created}, изменено: {updated}, в архиве: {archived}).",
             f"Остаток, шт.: {units}.",
-            f"Новых заказов: {counts.orders.new}." if counts.orders.new else "",
-            f"Заканчиваются: {low_stock}." if low_stock else "",
+            f"Новых заказов: {_number(orders)}." if orders else "",
+            f"Заканчиваются: {_number(low_stock)}." if low_stock else "",
         ]
     # One cause may have kept several stages from working.
     reasons = list(dict.fromkeys(error.detail[:MOST_REASON_LENGTH] for error in shortcomings))[:MOST_REASONS]
@@ -82,3 +83,7 @@ def sync_failed(language: str, marketplace: Marketplace, error: ErrorOut) -> str
     """What happened, and what the seller can do."""
     name = marketplace.value.capitalize()
     return f"{name}: the sync failed. {error.detail}" if language == "en" else f"{name}: синхронизация не удалась. {error.detail}"
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", "\u00a0")

@@ -172,7 +172,9 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "webhook received and verified" in done.stdout
-    assert "Products, 10 of 25" in done.stdout
+    assert "wildberries: orders" in done.stdout
+    assert "ozon: orders" in done.stdout
+    assert "The first 10 products" in done.stdout
     assert list((tmp_path / "data").iterdir()) == []
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in left
