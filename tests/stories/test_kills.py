@@ -20,9 +20,9 @@ KILLS = 20
 PRODUCTS = 500
 OZON_CARDS = 100
 DELAY_MS = 25
-# A sync takes about as long as five such lives on the average.
+# A seller's syncs take about as long as five such lives on the average.
 LONGEST_LIFE_S = 0.4
-KILLS_PER_SYNC = 5
+KILLS_PER_SELLER = 5
 
 STATE = {
     "products": """
@@ -79,8 +79,9 @@ async def test_killed_at_twenty_random_points_it_ends_as_if_never_killed(product
 
 
 async def kill_again_and_again(product: Product, rows: Rows, bot: SellersBot, chance: random.Random) -> int:
-    """Kill the workers that carry out the seller's sync until it is done, or was hit often enough. Gives how often it was hit."""
-    for hits in range(KILLS_PER_SYNC):
+    """Kill the workers that carry out the seller's syncs until they are done, or were killed often enough. Gives how often a sync was hit."""
+    hits = 0
+    for _ in range(KILLS_PER_SELLER):
         with worker(product):
             await claimed(rows, bot)
             await asyncio.sleep(chance.uniform(0.0, LONGEST_LIFE_S))
@@ -91,10 +92,11 @@ async def kill_again_and_again(product: Product, rows: Rows, bot: SellersBot, ch
             UUID(bot.tenant_id),
         )
         if not hit:
-            return hits
+            break
+        hits += len(hit)
         print("killed at", *(f"{marketplace}: {stage or 'the beginning'} {done}" for marketplace, stage, done in hit), sep=" | ")
         await swept(rows, bot)
-    return KILLS_PER_SYNC
+    return hits
 
 
 def seller(product: Product) -> SellersBot:
