@@ -110,7 +110,7 @@ def _shop(state: State, verb: str, client_id: int, place: list[str], request: Re
     if (verb, *place) == ("PUT",):
         wanted = msgspec.json.decode(request.body, type=ShopIn)
         state.open_shop(seller_of(client_id), wanted.products, wanted.seed)
-        return totals(state.catalogue(seller_of(client_id)), now, order_days)
+        return None
     catalogue = state.catalogue(seller_of(client_id))
     match (verb, *place):
         case ("GET",):
