@@ -18,8 +18,8 @@ PATIENCE_S = 0.1
 async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Page[Item]]]:
     """Yield the pages in order, each time as many as are worth a write: one from a slow marketplace, several from a fast one.
 
-    While the caller writes at most `MOST_PAGES`, the next ones are fetched, so many again, so memory does not grow with the catalogue. What
-    fetching raises is raised here, after the pages that came before it.
+    While the caller writes, about as many are fetched again and no more, so memory does not grow with the catalogue. What fetching raises is raised here,
+    after the pages that came before it.
     """
     waiting: asyncio.Queue[Page[Item] | None] = asyncio.Queue(MOST_PAGES)
 
@@ -27,6 +27,8 @@ async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Pag
         try:
             async for page in pages:
                 await waiting.put(page)
+                if len(page.items) >= ENOUGH_ITEMS:
+                    await waiting.join()  # until it is taken
         except asyncio.CancelledError:
             raise  # nobody reads any more
         except BaseException:
@@ -34,20 +36,25 @@ async def read_ahead(pages: AsyncIterator[Page[Item]]) -> AsyncIterator[list[Pag
             raise
         await waiting.put(None)
 
+    async def take() -> Page[Item] | None:
+        page = await waiting.get()
+        waiting.task_done()
+        return page
+
     fetching = asyncio.create_task(fetch())
     try:
-        page = await waiting.get()
+        page = await take()
         while page is not None:
             batch = [page]
             items = len(page.items)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
-                    while items < ENOUGH_ITEMS and len(batch) < MOST_PAGES and (page := await waiting.get()) is not None:
+                    while items < ENOUGH_ITEMS and len(batch) < MOST_PAGES and (page := await take()) is not None:
                         batch.append(page)
                         items += len(page.items)
             yield batch
             if page is not None:
-                page = await waiting.get()
+                page = await take()
         await fetching
     finally:
         fetching.cancel()

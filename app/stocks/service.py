@@ -15,10 +15,10 @@ from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
 from app.stocks import store
-from app.stocks.gathering import Gathering, count, digest, unpack
+from app.stocks.gathering import Gathering, count, digest
 
-PRODUCTS_PER_LOOK = 5_000
-PRODUCTS_PER_WRITE = 1_000
+PRODUCTS_PER_LOOK = 2_000
+PRODUCTS_PER_WRITE = 500
 
 
 class Reached(msgspec.Struct):
@@ -172,7 +172,7 @@ def compare(products: Sequence[store.KnownProduct], gathered: Mapping[Fulfilment
                 digests = {**digests, fulfilment: mark}
         if digests is not product.digests:
             changed = {
-                fulfilment: unpack(said[fulfilment].get(product.external_id))
+                fulfilment: said[fulfilment].get(product.external_id)
                 for fulfilment, mark in digests.items()
                 if mark != product.digests[fulfilment]
             }

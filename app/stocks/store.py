@@ -8,6 +8,7 @@ import msgspec
 from app.database import Connection, tenant_scope
 from app.ids import new_id
 from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, Marketplace, Size
+from app.stocks.gathering import unpack
 
 PRODUCTS_PER_LOOK = 500
 
@@ -65,11 +66,12 @@ class KnownProduct(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a product's shelves are to become, in those kinds of warehouse where they change; `digests` of all kinds, as they will be."""
+    """What a product's shelves are to become, in those kinds of warehouse where they change; `digests` of all kinds, as they will be. Shelves are packed until
+    they are written; None is no shelf."""
 
     product: KnownProduct
     digests: dict[Fulfilment, bytes | None]
-    shelves: dict[Fulfilment, list[FetchedStock]]
+    shelves: dict[Fulfilment, bytes | None]
 
 
 class Row(msgspec.Struct, gc=False):
@@ -123,8 +125,8 @@ async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequen
     rows = [
         _row(change.product.id, fulfilment, shelf)
         for change in changes
-        for fulfilment, shelves in change.shelves.items()
-        for shelf in shelves
+        for fulfilment, packed_shelves in change.shelves.items()
+        for shelf in unpack(packed_shelves)
     ]
     packed = msgspec.json.encode(rows).decode()
     former = [(change.product.id, fulfilment) for change in changes for fulfilment in change.shelves if change.product.digests[fulfilment]]

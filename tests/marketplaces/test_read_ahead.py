@@ -36,6 +36,24 @@ async def test_fetching_goes_on_while_the_caller_writes_and_not_without_end():
     await batches.aclose()
 
 
+async def test_of_large_pages_one_is_fetched_ahead():
+    fetched: list[int] = []
+
+    async def large():
+        for number in range(10):
+            fetched.append(number)
+            yield Page(list(range(1000)), b"")
+
+    batches = read_ahead(large())
+    taken = []
+    async for batch in batches:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        taken.append((len(batch), len(fetched)))
+
+    assert taken == [(1, min(number + 2, 10)) for number in range(10)]
+
+
 async def test_pages_that_come_quickly_are_given_together():
     assert [len(batch) async for batch in read_ahead(pages(20))] == [8, 8, 4]
 

@@ -3,7 +3,7 @@
 Source: dev.wildberries.ru, "Analytics", "Order feed", as of 2026-10-24.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -12,8 +12,19 @@ import msgspec
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page
 from app.marketplaces.errors import UnexpectedResponse
 from app.marketplaces.exchange import Answer
-from app.marketplaces.items import DESTINATION_LENGTH, WAREHOUSE_LENGTH, NotOurs, Understood, currency, one_by_one, price, text, translated
-from app.marketplaces.wildberries.account import Account
+from app.marketplaces.items import (
+    DESTINATION_LENGTH,
+    UNREADABLE,
+    WAREHOUSE_LENGTH,
+    NotOurs,
+    Understood,
+    currency,
+    one_by_one,
+    price,
+    text,
+    translated,
+)
+from app.marketplaces.wildberries.account import Account, misunderstood
 from app.marketplaces.wildberries.methods import ORDER_FEED
 from app.marketplaces.wildberries.wire import FeedAnswer, FeedOrder, FeedPagination, FeedPeriod, FeedQuestion, Srid
 
@@ -21,6 +32,8 @@ from app.marketplaces.wildberries.wire import FeedAnswer, FeedOrder, FeedPaginat
 FURTHEST_BACK = timedelta(days=31) - timedelta(hours=12)
 # How much of what was read is read again: statuses that were entered late, and clocks that differ.
 OVERLAP = timedelta(hours=1)
+
+ORDERS_PER_SLICE = 1_000
 
 STATUSES = {
     "created": OrderStatus.CREATED,
@@ -42,11 +55,11 @@ class FeedPlace(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="sour
 
 
 class Answered(NamedTuple):
-    """A page of the feed."""
+    """A page of the feed. The orders are left undecoded: there may be 10,000 of them, and they are worked through in slices."""
 
     snapshot: str
-    snapshot_at: datetime
-    understood: Understood[FetchedOrder]
+    currency: str
+    orders: list[msgspec.Raw]
 
 
 _encode_place = msgspec.json.Encoder().encode
@@ -73,23 +86,32 @@ async def feed_pages(account: Account, place: FeedPlace) -> AsyncIterator[Page[F
             yield Page([], _encode_place(FeedPlace(read_until=place.read_until)))
             raise
         snapshot = snapshot or answered.snapshot
-        orders, rejected = answered.understood
-        count = len(orders) + len(rejected)
-        if count < ORDER_FEED.page_size:
-            yield Page(orders, _encode_place(FeedPlace(read_until=_instant(snapshot))), rejected)
-            return
-        offset += count
-        yield Page(orders, _encode_place(FeedPlace(place.read_until, start, snapshot, offset)), rejected)
-        if not account.can_ask_again(ORDER_FEED):
+        is_last = len(answered.orders) < ORDER_FEED.page_size
+        for first in range(0, max(len(answered.orders), 1), ORDERS_PER_SLICE):
+            raws = answered.orders[first : first + ORDERS_PER_SLICE]
+            try:
+                orders, rejected = _understand(raws, answered.currency)
+            except UNREADABLE as error:
+                if walking:
+                    yield Page([], _encode_place(FeedPlace(read_until=place.read_until)))
+                raise misunderstood(ORDER_FEED, error) from error
+            offset += len(raws)
+            read_all = is_last and first + ORDERS_PER_SLICE >= len(answered.orders)
+            reached = FeedPlace(read_until=_instant(snapshot)) if read_all else FeedPlace(place.read_until, start, snapshot, offset)
+            yield Page(orders, _encode_place(reached), rejected)
+        if is_last or not account.can_ask_again(ORDER_FEED):
             return
 
 
 def _read(answer: Answer) -> Answered:
     data = _answer.decode(answer.body).data
-    in_currency = currency(data.currency)
-    understood = one_by_one(data.orders or [], _order.decode, _srid.decode)
-    orders = translated(understood, lambda order: _fetched(order, in_currency), lambda order: order.srid)
-    return Answered(data.snapshot_time, _instant(data.snapshot_time), orders)
+    _instant(data.snapshot_time)
+    return Answered(data.snapshot_time, currency(data.currency), data.orders or [])
+
+
+def _understand(raws: Sequence[msgspec.Raw], in_currency: str) -> Understood[FetchedOrder]:
+    orders = one_by_one(raws, _order.decode, _srid.decode)
+    return translated(orders, lambda order: _fetched(order, in_currency), lambda order: order.srid)
 
 
 def _instant(text: str) -> datetime:
