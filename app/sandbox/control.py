@@ -39,6 +39,7 @@ from app.sandbox.goods import Price
 from app.sandbox.messages import Answer, Request
 from app.sandbox.orders import WB_WAREHOUSE_ID, CancelType, NoSuchItem, OrderStatus
 from app.sandbox.ozon import control as ozon
+from app.sandbox.ozon.catalogues import Catalogues
 from app.sandbox.shop import MAX_PRODUCTS, Shop
 from app.sandbox.state import Behaviour, State
 from app.sandbox.tokens import SANDBOX_SERVICE, Category, TokenType, issue_token
@@ -109,8 +110,9 @@ class TokenIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Control:
     """Carries out what comes to `/sandbox/…` on the state that the marketplaces read."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, catalogues: Catalogues) -> None:
         self._state = state
+        self._catalogues = catalogues
         self._initial = state.behaviour
 
     def answer(self, request: Request) -> Answer:
@@ -145,7 +147,7 @@ class Control:
             case ("POST", "tokens"):
                 return _issue(_decode(request, TokenIn))
             case (verb, "ozon", *rest):
-                return ozon.carry_out(self._state, verb, rest, request, _order_days(request))
+                return ozon.carry_out(self._state, self._catalogues, verb, rest, request, _order_days(request))
             case (verb, "shops", seller_id, *rest):
                 return self._shop(verb, UUID(seller_id), rest, request)
             case _:
@@ -208,7 +210,7 @@ class Control:
         state = self._state
         state.behaviour = self._initial
         state.clock.run()
-        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops, state.catalogues, state.reports):
+        for memory in (state.buckets, state.faults, state.pages, state.requests, state.shops, state.reports):
             memory.clear()
 
     def _set_clock(self, wanted: ClockIn) -> object:

@@ -18,6 +18,7 @@ from app.errors import StartRefused
 from app.sandbox.clock import Clock
 from app.sandbox.control import Control
 from app.sandbox.messages import Answer, Receive, Send, receive_request, send_answer
+from app.sandbox.ozon.catalogues import Catalogues
 from app.sandbox.ozon.gateway import Ozon
 from app.sandbox.state import Behaviour, State
 from app.sandbox.wildberries.gateway import Wildberries
@@ -26,13 +27,15 @@ _NOTHING_HERE = Answer(404, b'{"error":"The marketplaces are below /wildberries 
 
 
 class Sandbox:
-    """The application. `state` is for whoever runs it in the same process; all others use `/sandbox`."""
+    """The application. `state`, and `catalogues`, the shops as Ozon sees them, are for whoever runs it in the same process; all others use
+    `/sandbox`."""
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self._control = Control(state)
+        self.catalogues = Catalogues(state)
+        self._control = Control(state, self.catalogues)
         self._wildberries = Wildberries(state)
-        self._ozon = Ozon(state)
+        self._ozon = Ozon(state, self.catalogues)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> object:
         request = await receive_request(scope, receive)

@@ -11,9 +11,11 @@ from msgspec import Meta
 from app.sandbox.clock import Clock
 from app.sandbox.faults import Faults
 from app.sandbox.limits import Buckets
-from app.sandbox.ozon.catalogue import Catalogue
 from app.sandbox.page_cache import PageCache
 from app.sandbox.shop import MAX_PRODUCTS, Shop
+
+_PAGES_BYTES = 64 * 1024 * 1024
+"""Ozon's pages of a shop of 10,000 cards have 50 MB, and who syncs it asks for them in turn: one page too many, and none would be found again."""
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +57,8 @@ class State:
         self.clock = clock
         self.buckets = Buckets()
         self.faults = Faults()
-        self.pages = PageCache()
+        self.pages = PageCache(_PAGES_BYTES)
         self.shops: dict[UUID, Shop] = {}
-        self.catalogues: dict[UUID, Catalogue] = {}
         self.reports: dict[UUID, Report] = {}
         self.requests: Counter[tuple[UUID | None, str, int]] = Counter()
         """By seller (None where no token told), method and status. A broken connection counts as status 0."""
@@ -68,14 +69,6 @@ class State:
         if shop is None:
             shop = self.open_shop(seller_id, self.behaviour.default_products if products is None else products)
         return shop
-
-    def catalogue(self, seller_id: UUID, products: int | None = None) -> Catalogue:
-        """The same shop as Ozon sees it."""
-        shop = self.shop(seller_id, products)
-        catalogue = self.catalogues.get(seller_id)
-        if catalogue is None or catalogue.shop is not shop:
-            catalogue = self.catalogues[seller_id] = Catalogue(shop)
-        return catalogue
 
     def open_shop(self, seller_id: UUID, products: int, seed: int | None = None) -> Shop:
         """A new shop in place of the seller's old one. Without a seed it follows from the seller's id."""

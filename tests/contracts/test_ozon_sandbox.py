@@ -117,8 +117,8 @@ async def test_every_field_that_a_published_model_knows_is_told(http: httpx.Asyn
 
 
 async def test_the_published_client_walks_all_pages(theirs: SellerAPI, http: httpx.AsyncClient) -> None:
-    products = await msgspec.convert({**QUESTIONS["/v3/product/list"], "limit": 10}, PUBLISHED["/v3/product/list"]).paginate(theirs)
-    postings = await msgspec.convert({**QUESTIONS["/v3/posting/fbo/list"], "limit": 25}, PUBLISHED["/v3/posting/fbo/list"]).paginate(theirs)
+    products = await msgspec.convert({**QUESTIONS["/v3/product/list"], "limit": 30}, PUBLISHED["/v3/product/list"]).paginate(theirs)
+    postings = await msgspec.convert({**QUESTIONS["/v3/posting/fbo/list"], "limit": 90}, PUBLISHED["/v3/posting/fbo/list"]).paginate(theirs)
     truth = (await http.get(f"{str(http.base_url).removesuffix('/ozon/')}/sandbox/ozon/shops/{CLIENT_ID}")).json()
 
     assert len({product.product_id for product in products}) == len(products) == truth["active"]

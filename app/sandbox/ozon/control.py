@@ -24,6 +24,7 @@ from app.sandbox.goods import Price
 from app.sandbox.messages import Request
 from app.sandbox.orders import WB_WAREHOUSE_ID, CancelType, NoSuchItem, OrderStatus
 from app.sandbox.ozon.catalogue import Catalogue, chrt_id_of
+from app.sandbox.ozon.catalogues import Catalogues
 from app.sandbox.ozon.keys import MAX_CLIENT_ID, issue_ozon_key, issue_ozon_token, seller_of
 from app.sandbox.ozon.money import after_promotions
 from app.sandbox.ozon.parcels import Parcels
@@ -87,7 +88,7 @@ class OzonTotals(msgspec.Struct, frozen=True):
     posting_units: int
 
 
-def carry_out(state: State, verb: str, rest: list[str], request: Request, order_days: int) -> object | None:
+def carry_out(state: State, catalogues: Catalogues, verb: str, rest: list[str], request: Request, order_days: int) -> object | None:
     """
     Raises:
         NoSuchItem: there is no such path, product, warehouse or posting.
@@ -100,18 +101,20 @@ def carry_out(state: State, verb: str, rest: list[str], request: Request, order_
         case ("POST", "tokens"):
             return {"access_token": issue_ozon_token(**msgspec.structs.asdict(msgspec.json.decode(request.body, type=KeyIn)))}
         case (verb, "shops", client_id, *place):
-            return _shop(state, verb, int(client_id), place, request, order_days)
+            return _shop(state, catalogues, verb, int(client_id), place, request, order_days)
         case _:
             raise NoSuchItem(f"The sandbox knows no {verb} {request.path}.")
 
 
-def _shop(state: State, verb: str, client_id: int, place: list[str], request: Request, order_days: int) -> object | None:
+def _shop(
+    state: State, catalogues: Catalogues, verb: str, client_id: int, place: list[str], request: Request, order_days: int
+) -> object | None:
     now = state.clock.now()
     if (verb, *place) == ("PUT",):
         wanted = msgspec.json.decode(request.body, type=ShopIn)
         state.open_shop(seller_of(client_id), wanted.products, wanted.seed)
         return None
-    catalogue = state.catalogue(seller_of(client_id))
+    catalogue = catalogues.of(seller_of(client_id))
     match (verb, *place):
         case ("GET",):
             return totals(catalogue, now, order_days)

@@ -14,6 +14,7 @@ from app.sandbox.limits import Limit, Refused
 from app.sandbox.messages import Answer, Request
 from app.sandbox.ozon import oauth, postings, prices, products, refusals, seller, stocks, warehouses
 from app.sandbox.ozon.call import Call
+from app.sandbox.ozon.catalogues import Catalogues
 from app.sandbox.ozon.keys import MAX_CLIENT_ID, Key, read_key
 from app.sandbox.ozon.roles import ALWAYS_OPEN
 from app.sandbox.state import State
@@ -69,8 +70,9 @@ METHODS = {
 class Ozon:
     """Answers as Ozon does to whatever comes to `/ozon/…`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, catalogues: Catalogues) -> None:
         self._state = state
+        self._catalogues = catalogues
 
     def answer(self, request: Request) -> tuple[Answer, int]:
         """The answer, and how many milliseconds it should take."""
@@ -118,7 +120,7 @@ class Ozon:
             remaining = taken.remaining
         call = Call(
             key=key,
-            catalogue=self._state.catalogue(key.seller_id, key.products),
+            catalogue=self._catalogues.of(key.seller_id, key.products),
             body=request.body,
             now=asked_at(fault, self._state.clock.now()),
             totals=self._state.behaviour.ozon_totals == "present",

@@ -71,7 +71,7 @@ def make_client(sandbox: Sandbox, url: str, http: aiohttp.ClientSession) -> Make
 
 
 def catalogue_of(sandbox: Sandbox) -> Catalogue:
-    return sandbox.state.catalogue(seller_of(CLIENT_ID))
+    return sandbox.catalogues.of(seller_of(CLIENT_ID))
 
 
 async def sizes_of(client: OzonClient) -> KnownSizes:

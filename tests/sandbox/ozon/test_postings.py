@@ -91,7 +91,8 @@ async def test_a_period_is_by_when_the_order_was_made(ozon: httpx.AsyncClient, p
 
 
 async def test_what_changed_is_found_whatever_its_age(ozon: httpx.AsyncClient, control: httpx.AsyncClient) -> None:
-    window = period(days=60, until=FROZEN_AT + timedelta(days=1))
+    # Everything that an order goes through takes less than these days.
+    window = period(days=20, until=FROZEN_AT + timedelta(days=2))
     before = {posting["posting_number"]: posting for posting in await walk(ozon, FBS, 100, filter=window)}
     now = FROZEN_AT
     for hours in (1, 5, 26):
