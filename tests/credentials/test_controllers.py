@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from app.observability.logs import configure_logs
+from app.sandbox.control import environment as marketplaces_at
 from app.sandbox.tokens import Category
 from app.settings import Settings, get_settings
-from tests.application import HOSTS, Shop, everything_in_redis
+from tests.application import Shop, everything_in_redis
 from tests.credentials.keys import change_key
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +34,8 @@ def wildberries(listed: list[dict[str, Any]]) -> dict[str, Any]:
 def nobody_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Point the marketplace's hosts at a closed port; call it to point them back."""
     with monkeypatch.context() as away:
-        for host in HOSTS:
-            away.setenv(f"WB_{host}_API_URL", "http://127.0.0.1:9")
+        for name in marketplaces_at(""):
+            away.setenv(name, "http://127.0.0.1:9")
         get_settings.cache_clear()
 
         def come_back() -> None:

@@ -13,9 +13,10 @@ from app.credentials.store import update_wildberries_credentials
 from app.database import tenant_scope
 from app.ids import new_id
 from app.jobs import broker
+from app.sandbox.control import environment as marketplaces_at
 from app.sandbox.tokens import issue_token
 from app.secret import Secret
-from tests.application import HOSTS, everything_in_redis, redis, sandbox, sandbox_url, settings
+from tests.application import everything_in_redis, redis, sandbox, sandbox_url, settings
 from tests.factories import create_run, create_tenant, create_tenant_with_key
 from workers.sync import sync_tenant_products
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def worker(migrated_url: str, redis_url: str, sandbox_url: str) -> Iterator[None]:
     """One process for all of these tests."""
-    hosts = {f"WB_{host}_API_URL": f"{sandbox_url}/wildberries/{host.lower()}" for host in HOSTS}
+    hosts = marketplaces_at(sandbox_url)
     environment = os.environ | hosts | {"DATABASE_URL": migrated_url, "REDIS_URL": redis_url, "LOG_LEVEL": "error"}
     process = subprocess.Popen([sys.executable, "-m", "workers.main"], env=environment)
     yield
