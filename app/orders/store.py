@@ -17,11 +17,13 @@ NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 _pack = msgspec.msgpack.Encoder().encode
 
-# By a join and not by ANY: the planner would walk all orders and compare each with each id of the batch.
+# A look-up for each id, which is what a scalar subquery always is; a join becomes a walk over all orders, for each batch, while the planner knows
+# nothing of them.
 KNOWN = """
-    SELECT stored.external_id, stored.id, stored.digest, stored.changed_at
+    SELECT external_id,
+           (SELECT ROW (stored.id, stored.digest, stored.changed_at) FROM orders AS stored
+             WHERE stored.tenant_id = $1 AND stored.marketplace = $2 AND stored.external_id = fetched.external_id)
       FROM unnest($3::text[]) AS fetched (external_id)
-      JOIN orders AS stored ON stored.tenant_id = $1 AND stored.marketplace = $2 AND stored.external_id = fetched.external_id
 """
 
 # An order was made once: of several times that are told of it, the first. Wildberries' list of sales, for one, gives the time of the sale.
@@ -49,9 +51,10 @@ INSERT_LINES = """
 """
 
 PRODUCTS_BY_ID = """
-    SELECT product.external_id, product.id
+    SELECT external_id,
+           (SELECT product.id FROM products AS product
+             WHERE product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = wanted.external_id)
       FROM unnest($3::text[]) AS wanted (external_id)
-      JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = wanted.external_id
 """
 
 # Nothing keeps a seller from giving an archived product's code to another one. IS TRUE makes it a hashed subplan; as a join, by what the planner knows
@@ -137,16 +140,16 @@ def newest(orders: Sequence[FetchedOrder]) -> dict[str, FetchedOrder]:
 async def write_orders(connection: Connection, tenant_id: UUID, marketplace: Marketplace, orders: Sequence[FetchedOrder]) -> Written:
     """Store what is new or differs. An older state never replaces a newer one, however late it comes."""
     fetched = newest(orders)
-    known = {row[0]: row for row in await connection.fetch(KNOWN, tenant_id, marketplace, list(fetched))}
     rows: list[OrderRow] = []
     former: list[UUID] = []
-    for external_id, order in fetched.items():
-        stored, mark = known.get(external_id), digest(order)
+    for external_id, stored in await connection.fetch(KNOWN, tenant_id, marketplace, list(fetched)):
+        order = fetched[external_id]
+        mark = digest(order)
         if stored is None:
             rows.append(_order_row(new_id(), order, mark))
-        elif stored[2] != mark and not _is_older(order.changed_at, stored[3]):
-            rows.append(_order_row(stored[1], order, mark))
-            former.append(stored[1])
+        elif stored[1] != mark and not _is_older(order.changed_at, stored[2]):
+            rows.append(_order_row(stored[0], order, mark))
+            former.append(stored[0])
     if rows:
         await connection.execute(UPSERT, tenant_id, marketplace, msgspec.json.encode(rows).decode())
         if former:
@@ -188,7 +191,7 @@ async def _find_products(
     """The product of each name, which is the marketplace's id of it, if known, and the seller's article; None where none is stored."""
     by_id: dict[str | None, UUID] = {}
     if external_ids := {external_id for external_id, _ in names if external_id}:
-        by_id = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ID, tenant_id, marketplace, list(external_ids))}
+        by_id = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ID, tenant_id, marketplace, list(external_ids)) if row[1]}
     by_article: dict[str, UUID] = {}
     if articles := {article for external_id, article in names if article and external_id not in by_id}:
         by_article = {row[0]: row[1] for row in await connection.fetch(PRODUCTS_BY_ARTICLE, tenant_id, marketplace, list(articles))}

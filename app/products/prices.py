@@ -15,14 +15,18 @@ from app.runs.lease import Lease
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 
-# What is compared is rounded as it is stored: a price of three decimals would differ for ever.
+# What is compared is rounded as it is stored: a price of three decimals would differ for ever. A look-up for each id, which is what a scalar subquery
+# always is; a join by it becomes a walk over all products, for each batch, while the planner knows nothing of them.
 WRITE = """
-    WITH known AS (
-        SELECT product.id, fetched.*,
+    WITH found AS MATERIALIZED (
+        SELECT fetched.*, (SELECT product.id FROM products AS product
+                            WHERE product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id) AS id
+          FROM json_to_recordset($3) AS fetched (external_id text, price numeric(14, 2), discounted_price numeric(14, 2), currency text)),
+    known AS (
+        SELECT found.*,
                (product.price, product.discounted_price, product.currency)
-               IS DISTINCT FROM (fetched.price, fetched.discounted_price, fetched.currency) AS differs
-          FROM json_to_recordset($3) AS fetched (external_id text, price numeric(14, 2), discounted_price numeric(14, 2), currency text)
-          JOIN products AS product ON product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id),
+               IS DISTINCT FROM (found.price, found.discounted_price, found.currency) AS differs
+          FROM found JOIN products AS product ON product.id = found.id),
     written AS (
         UPDATE products
            SET price = known.price, discounted_price = known.discounted_price, currency = known.currency, updated_at = now()

@@ -13,10 +13,10 @@ from app.marketplaces.contract import FetchedProduct, Marketplace, Size
 _encode = msgspec.msgpack.Encoder().encode
 
 # A look-up for each id, which is what a scalar subquery always is; a join becomes a walk over all products, for each batch, while the planner knows
-# nothing of them. The last byte says whether the product is archived.
+# nothing of them.
 KNOWN = """
     SELECT external_id,
-           (SELECT digest || CASE WHEN archived_at IS NULL THEN '\\x00'::bytea ELSE '\\x01'::bytea END FROM products AS product
+           (SELECT ROW (digest, archived_at IS NOT NULL) FROM products AS product
              WHERE product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id)
       FROM unnest($3::text[]) AS fetched (external_id)
 """
@@ -100,9 +100,9 @@ async def write_products(connection: Connection, tenant_id: UUID, marketplace: M
         mark, product = fetched[external_id]
         if known is None:
             created += 1
-        elif known == mark + bytes([product.archived]):
+        elif known == (mark, product.archived):
             continue
-        elif product.archived and not known[-1]:
+        elif product.archived and not known[1]:
             archived += 1
         differing.append((mark, product))
     if differing:
