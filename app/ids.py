@@ -10,3 +10,8 @@ import uuid_utils.compat
 
 def new_id() -> UUID:
     return uuid_utils.compat.uuid7()
+
+
+def new_id_text() -> str:
+    """Likewise, as JSON has it: for rows by the ten thousand, in a quarter of the time."""
+    return str(uuid_utils.uuid7())

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from app.database import Connection
-from app.ids import new_id
+from app.ids import new_id, new_id_text
 from app.marketplaces.contract import FetchedProduct, Marketplace, Size
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,7 +64,7 @@ ARCHIVE_MISSING = f"""
 class Row(msgspec.Struct, gc=False):
     """What is written of a product, as `UPSERT` reads it."""
 
-    id: UUID
+    id: str
     external_id: str
     article: str
     title: str
@@ -114,7 +114,7 @@ async def write_products(connection: Connection, tenant_id: UUID, marketplace: M
 
 def _row(product: FetchedProduct, mark: bytes) -> Row:
     return Row(
-        new_id(),
+        new_id_text(),
         product.external_id,
         product.article,
         product.title,

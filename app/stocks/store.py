@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.database import Connection, tenant_scope
-from app.ids import new_id
+from app.ids import new_id_text
 from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, Marketplace, Size
 from app.stocks.gathering import unpack
 
@@ -77,7 +77,7 @@ class Change(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, gc=False):
     """A shelf as it is written, as `UPSERT` and `REMOVE` read it."""
 
-    id: UUID
+    id: str
     product_id: UUID
     fulfilment: Fulfilment
     size_id: str
@@ -146,7 +146,7 @@ async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequen
 
 def _row(product_id: UUID, fulfilment: Fulfilment, shelf: FetchedStock) -> Row:
     return Row(
-        new_id(),
+        new_id_text(),
         product_id,
         fulfilment,
         shelf.size_id,
