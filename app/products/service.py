@@ -103,7 +103,7 @@ class ProductService:
                     await store.note_sightings(connection, self.tenant_id, marketplace, seen)
                 await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, reached)
                 report.fetched += len(products) + len(rejected)
-                report.rejected += len(rejected)
+                report.reject(rejected)
                 report.created += written.created
                 report.updated += written.updated
                 report.unchanged += written.unchanged

@@ -27,6 +27,7 @@ class Reached(msgspec.Struct):
     stored: list[Fulfilment] = []
     fetched: int = 0
     rejected: int = 0
+    rejections: list[str] = []
     making: dict[Fulfilment, bytes] = {}
 
 
@@ -55,7 +56,7 @@ class StockService:
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
         reached = await self._load(lease, marketplace)
         # What a killed worker read is read again; what it wrote stays, and is counted as written.
-        report.fetched, report.rejected = reached.fetched, reached.rejected
+        report.fetched, report.rejected, report.rejections = reached.fetched, reached.rejected, reached.rejections
         closed: list[ScopeMissing] = []
         waiting: list[RateLimited] = []
         failed: list[MarketplaceError] = []
@@ -98,12 +99,13 @@ class StockService:
         gathering: Gathering,
         reached: Reached,
     ) -> None:
-        pages = rejected = 0
+        pages = 0
         async for page in client.stock_pages(
             fulfilment, lambda: store.known_sizes(self.tenant_id, marketplace), reached.making.get(fulfilment, b"")
         ):
             gathering.add(page.items)
-            rejected += len(page.rejected)
+            report.fetched += len(page.rejected)
+            report.reject(page.rejected)
             if page.cursor:
                 reached.making[fulfilment] = page.cursor
                 async with lease.writing(report) as connection:
@@ -112,8 +114,6 @@ class StockService:
                 pages += 1
         if not pages:
             raise UnexpectedResponse("The marketplace gave no report at all, not even an empty one.")
-        report.fetched += rejected
-        report.rejected += rejected
 
     async def _write(
         self, lease: Lease, report: StageReport, marketplace: Marketplace, gathered: Mapping[Fulfilment, Gathering], reached: Reached
@@ -140,7 +140,7 @@ class StockService:
         report.fetched = total
         report.unchanged = max(0, report.fetched - report.rejected - report.created - report.updated)
         reached.stored += gathered
-        reached.fetched, reached.rejected = report.fetched, report.rejected
+        reached.fetched, reached.rejected, reached.rejections = report.fetched, report.rejected, report.rejections
         async with lease.writing(report, total=total) as connection:
             await self._save(connection, lease, marketplace, reached)
 
