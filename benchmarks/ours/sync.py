@@ -30,6 +30,7 @@ async def _main(settings: Settings) -> None:
     await broker.startup()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     idle = Meter()
     runner = Runner("benchmark")
     for token in (os.environ["BENCHMARK_WARM_TOKEN"], os.environ["BENCHMARK_TOKEN"]):
