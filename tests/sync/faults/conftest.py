@@ -1,6 +1,8 @@
 """Two shops that a whole module of tests goes on with, each after the other's troubles; and shops of a test's own."""
 
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import httpx
@@ -20,11 +22,13 @@ from app.sandbox.control import environment as marketplaces_at
 from app.settings import Settings, get_settings
 from tests.application import Shop, sandbox_url
 from tests.auth.application import forget_sessions
-from tests.sync.faults.seller import Seller
+from tests.sync.faults.seller import SandboxClock, Seller
 
 __all__ = ["sandbox_url"]
 
 PRODUCTS = 12
+
+OpenShop = Callable[..., Awaitable[Seller]]
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +89,39 @@ async def client(settings: Settings, sandbox: httpx.AsyncClient, slept: list[flo
 
 
 @pytest.fixture(scope="module")
-async def wildberries(client: httpx.AsyncClient, sandbox: httpx.AsyncClient) -> Seller:
-    """A shop that was copied whole, two days ago."""
-    seller = Seller(await Shop.register(client, "tg1@example.com"), sandbox, Marketplace.WILDBERRIES, PRODUCTS)
+async def clock(sandbox: httpx.AsyncClient) -> SandboxClock:
+    """The day before yesterday, so that there is time to pass."""
+    clock = SandboxClock(sandbox, datetime.now(UTC) - timedelta(days=2))
+    await clock.move()
+    return clock
+
+
+@pytest.fixture(scope="module")
+async def open_shop(
+    client: httpx.AsyncClient, sandbox: httpx.AsyncClient, clock: SandboxClock, monkeypatch_module: pytest.MonkeyPatch
+) -> OpenShop:
+    """Register a seller, who has no key yet."""
+    # Ozon is asked for what changed by our clock.
+    monkeypatch_module.setattr(factory, "OzonClient", partial(OzonClient, now=lambda: clock.now))
+    numbers = itertools.count()
+
+    async def open_shop(marketplace: Marketplace, products: int = PRODUCTS) -> Seller:
+        return Seller(await Shop.register(client, f"tg{next(numbers)}@example.com"), sandbox, clock, marketplace, products)
+
+    return open_shop
+
+
+@pytest.fixture(scope="module")
+async def wildberries(open_shop: OpenShop) -> Seller:
+    """A shop that was copied whole."""
+    seller = await open_shop(Marketplace.WILDBERRIES)
     await seller.copy()
     return seller
 
 
 @pytest.fixture(scope="module")
-async def ozon(client: httpx.AsyncClient, sandbox: httpx.AsyncClient, monkeypatch_module: pytest.MonkeyPatch) -> Seller:
+async def ozon(open_shop: OpenShop) -> Seller:
     """Likewise."""
-    seller = Seller(await Shop.register(client, "tg2@example.com"), sandbox, Marketplace.OZON, PRODUCTS)
-    # What changed since the last sync is asked by our clock.
-    monkeypatch_module.setattr(factory, "OzonClient", partial(OzonClient, now=lambda: seller.now))
+    seller = await open_shop(Marketplace.OZON)
     await seller.copy()
     return seller

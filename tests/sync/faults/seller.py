@@ -20,7 +20,6 @@ from app.sync.runner import Runner
 from tests.application import Shop
 
 STAGES = ("products", "prices", "stocks", "orders")
-DAY = timedelta(days=1)
 # Whatever became of an order that is no older is told by every method, in every run.
 RECENT = timedelta(days=6)
 
@@ -65,14 +64,26 @@ class Figures(msgspec.Struct, frozen=True):
     orders: Mapping[str, int]
 
 
+class SandboxClock:
+    """The one clock of all shops: it stands still unless a test moves it."""
+
+    def __init__(self, control: httpx.AsyncClient, now: datetime) -> None:
+        self.now = now
+        self._control = control
+
+    async def move(self, passed: timedelta = timedelta()) -> None:
+        self.now += passed
+        await self._control.post("/clock", json={"freeze_at": self.now.isoformat()})
+
+
 class Seller:
     """A registered shop at one marketplace, and the controls of the sandbox that plays it."""
 
-    def __init__(self, shop: Shop, control: httpx.AsyncClient, marketplace: Marketplace, products: int) -> None:
+    def __init__(self, shop: Shop, control: httpx.AsyncClient, clock: SandboxClock, marketplace: Marketplace, products: int) -> None:
         self.shop = shop
         self.marketplace = marketplace
         self.products = products
-        self.now = datetime.now(UTC)
+        self.clock = clock
         self._control = control
         self._recent: list[int] = []
         self._client_id = 1_000_000 + shop.seller_id.int % 1_000_000_000
@@ -99,16 +110,11 @@ class Seller:
         token = await self.control("POST", "/ozon/tokens", client_id=self._client_id, products=self.products)
         await self.shop.expect(200, "PATCH", "/tenants/me/credentials", json={"ozon_access_token": token["access_token"]})
 
-    async def set_clock(self, at: datetime) -> None:
-        self.now = at
-        await self.control("POST", "/clock", freeze_at=at.isoformat())
-
     async def speak(self, language: str) -> None:
         await self.shop.expect(200, "PATCH", "/tenants/me", json={"language": language})
 
     async def copy(self) -> None:
-        """A first sync, two days ago."""
-        await self.set_clock(datetime.now(UTC) - 2 * DAY)
+        """A first sync."""
         await self.give_key()
         run = await self.sync()
         assert statuses(run) == ["succeeded"] * 4, run
@@ -119,10 +125,10 @@ class Seller:
         made = await self.control("POST", shop, count=1)
         self._recent += made["nm_ids"]
         if len(self._recent) > 1:
-            await self.control("PATCH", f"{shop}/{self._recent[-2]}", title=f"At {self.now}", price=100 + self.now.minute)
+            await self.control("PATCH", f"{shop}/{self._recent[-2]}", title=f"At {self.clock.now}", price=100 + self.clock.now.minute)
         if len(self._recent) > 2:
             await self.control("DELETE", f"{shop}/{self._recent[-3]}")
-        await self.set_clock(self.now + passed)
+        await self.clock.move(passed)
 
     async def trouble(self, kind: str, path: str | None = None, **fault: Any) -> None:
         await self.control("DELETE", "/faults")
@@ -152,7 +158,7 @@ class Seller:
     async def stored(self) -> Figures:
         async with system_scope() as connection:
             row = await connection.fetchrow(STORED, self.shop.tenant_id, self.marketplace)
-            orders = await connection.fetch(ORDERS, self.shop.tenant_id, self.marketplace, self.now - RECENT)
+            orders = await connection.fetch(ORDERS, self.shop.tenant_id, self.marketplace, self.clock.now - RECENT)
         assert row is not None
         return Figures(*row, dict(orders))
 
@@ -163,6 +169,12 @@ class Seller:
             arguments.append(SPOILED[self.marketplace, stage])
         async with system_scope() as connection:
             return [tuple(row) for row in await connection.fetch(ROWS[stage], *arguments)]
+
+    async def ordered(self) -> list[tuple[str, datetime]]:
+        """All orders, and when they were made."""
+        async with system_scope() as connection:
+            statement = "SELECT external_id, ordered_at FROM orders WHERE tenant_id = $1 AND marketplace = $2"
+            return [tuple(row) for row in await connection.fetch(statement, self.shop.tenant_id, self.marketplace)]
 
     async def truth(self) -> Figures:
         """What the sandbox says of itself."""
