@@ -86,6 +86,7 @@ class Seller:
         self.clock = clock
         self._control = control
         self._recent: list[int] = []
+        self.key = ""
         self._client_id = 1_000_000 + shop.seller_id.int % 1_000_000_000
 
     @cached_property
@@ -101,9 +102,11 @@ class Seller:
         """Give a key, at first one that opens everything."""
         if self.marketplace is Marketplace.OZON:
             key = await self.control("POST", "/ozon/keys", **{"client_id": self._client_id, "products": self.products, **claims})
-            keys = {"ozon_client_id": key["client_id"], "ozon_api_key": key["api_key"]}
+            self.key = key["api_key"]
+            keys = {"ozon_client_id": key["client_id"], "ozon_api_key": self.key}
         else:
-            keys = {"wildberries_api_key": self.shop.key(products=self.products, **claims)}
+            self.key = self.shop.key(products=self.products, **claims)
+            keys = {"wildberries_api_key": self.key}
         await self.shop.expect(200, "PATCH", "/tenants/me/credentials", json=keys)
 
     async def give_oauth_token(self) -> None:
