@@ -122,7 +122,7 @@ class WildberriesClient:
 
     async def stock_pages(self, fulfilment: Fulfilment, known_sizes: KnownSizes, after: bytes = b"") -> AsyncIterator[Page[FetchedStock]]:
         """Yield what lies in Wildberries' warehouses, or in the seller's own: from the report on it, or else, if that is closed to the key, from the report on
-        remains, and from the seller's warehouses one by one. No stock is one empty page.
+        remains, and from the seller's warehouses one by one, which need another category. No stock is one empty page.
 
         Raises:
             ReportNotReady: the report on remains is being made.
@@ -131,7 +131,9 @@ class WildberriesClient:
             report, otherwise = WB_WAREHOUSES, remains_pages(self._account, known_sizes, after)
         else:
             report, otherwise = SELLER_WAREHOUSES, warehouse_stock_pages(self._account, known_sizes)
-        if not after and self._account.access not in report.closed_to:
+        token = self._account.token
+        is_open = self._account.access not in report.closed_to and (token is None or token.may_have(report.category))
+        if not after and is_open:
             begun = False
             try:
                 async for page in report_pages(self._account, report):
