@@ -7,10 +7,11 @@ import msgspec
 
 from app.marketplaces.contract import Rejected
 from app.marketplaces.exchange import Answer
-from app.marketplaces.items import one_by_one
+from app.marketplaces.items import one_by_one, translated
 from app.marketplaces.ozon.wire import Listed
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class ListPage(msgspec.Struct, Generic[Item], frozen=True):
@@ -24,6 +25,11 @@ class ListPage(msgspec.Struct, Generic[Item], frozen=True):
     @property
     def count(self) -> int:
         return len(self.items) + len(self.rejected)
+
+    def translated(self, translate: Callable[[Item], Made], id_of: Callable[[Item], str]) -> "ListPage[Made]":
+        """The page in our words. Raises what app.marketplaces.items does, so belongs into the reading of an answer."""
+        items, rejected = translated((self.items, self.rejected), translate, id_of)
+        return ListPage(items, rejected, self.cursor, self.has_next)
 
 
 class ListReader(Generic[Item]):

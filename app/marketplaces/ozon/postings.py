@@ -10,19 +10,10 @@ import msgspec
 
 from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page
 from app.marketplaces.errors import MarketplaceError, MethodGone, ScopeMissing, UnexpectedResponse
-from app.marketplaces.items import (
-    ARTICLE_LENGTH,
-    DESTINATION_LENGTH,
-    NUMBER_LENGTH,
-    WAREHOUSE_LENGTH,
-    NotOurs,
-    currency,
-    price,
-    text,
-    translated,
-)
+from app.marketplaces.exchange import Answer
+from app.marketplaces.items import ARTICLE_LENGTH, DESTINATION_LENGTH, NUMBER_LENGTH, WAREHOUSE_LENGTH, NotOurs, currency, price, text
 from app.marketplaces.ozon.account import Account
-from app.marketplaces.ozon.lists import list_reader
+from app.marketplaces.ozon.lists import ListPage, list_reader
 from app.marketplaces.ozon.methods import FBO_POSTINGS, FBS_POSTINGS, Method
 from app.marketplaces.ozon.paging import Paging
 from app.marketplaces.ozon.refusals import MethodClosed
@@ -101,11 +92,15 @@ async def _walk(account: Account, method: Method, place: Place, now: datetime) -
     resumed = place.fbs if method is FBS_POSTINGS else place.fbo
     walk = resumed or (_fbs_walk(place, now) if method is FBS_POSTINGS else _fbo_walk(place, now))
     fulfilment = Fulfilment.SELLER_WAREHOUSE if method is FBS_POSTINGS else Fulfilment.MARKETPLACE_WAREHOUSE
+
+    def read(answer: Answer) -> ListPage[FetchedOrder]:
+        return _postings.read(answer).translated(lambda posting: _order(posting, fulfilment), lambda posting: posting.posting_number)
+
     paging = Paging(method, walk.cursor)
     going_on = True
     while going_on:
         try:
-            page = await account.call(method, _postings.read, _question(method, walk))
+            page = await account.call(method, read, _question(method, walk))
         except UnexpectedResponse:
             if resumed is None or walk.cursor != resumed.cursor:
                 raise
@@ -116,10 +111,7 @@ async def _walk(account: Account, method: Method, place: Place, now: datetime) -
         if going_on:
             walk = msgspec.structs.replace(walk, cursor=page.cursor or "")
         place = _reached(method, place, walk) if going_on else _read_through(method, place, walk)
-        orders, rejected = translated(
-            (page.items, page.rejected), lambda posting: _order(posting, fulfilment), lambda posting: posting.posting_number
-        )
-        yield Page(orders, _encode_place(place), rejected)
+        yield Page(page.items, _encode_place(place), page.rejected)
 
 
 def _fbs_walk(place: Place, now: datetime) -> Walk:

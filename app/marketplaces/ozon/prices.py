@@ -9,9 +9,10 @@ from decimal import Decimal
 import msgspec
 
 from app.marketplaces.contract import FetchedPrice, Page
-from app.marketplaces.items import currency, price, translated
+from app.marketplaces.exchange import Answer
+from app.marketplaces.items import currency, price
 from app.marketplaces.ozon.account import Account
-from app.marketplaces.ozon.lists import list_reader
+from app.marketplaces.ozon.lists import ListPage, list_reader
 from app.marketplaces.ozon.methods import PRICES
 from app.marketplaces.ozon.paging import Paging
 from app.marketplaces.ozon.wire import Listed, PricedProduct, PriceInfo, PricesQuestion, ProductId, VisibilityFilter
@@ -38,12 +39,15 @@ async def price_pages(account: Account, after: bytes) -> AsyncIterator[Page[Fetc
     paging = Paging(PRICES, cursor)
     going_on = True
     while going_on:
-        page = await account.call(PRICES, _prices.read, PricesQuestion(VisibilityFilter("ALL"), cursor, PRICES.page_size))
+        page = await account.call(PRICES, _read, PricesQuestion(VisibilityFilter("ALL"), cursor, PRICES.page_size))
         going_on = paging.goes_on(page.count, page.cursor)
         cursor = page.cursor or cursor
-        prices, rejected = translated((page.items, page.rejected), _price, lambda product: str(product.product_id))
         if page.count:
-            yield Page(prices, _encode_place(Place(cursor)), rejected)
+            yield Page(page.items, _encode_place(Place(cursor)), page.rejected)
+
+
+def _read(answer: Answer) -> ListPage[FetchedPrice]:
+    return _prices.read(answer).translated(_price, lambda product: str(product.product_id))
 
 
 def _price(product: PricedProduct) -> FetchedPrice:

@@ -16,6 +16,7 @@ from app.marketplaces.items import (
     ARTICLE_LENGTH,
     DESTINATION_LENGTH,
     NUMBER_LENGTH,
+    UNREADABLE,
     USUAL_CURRENCY,
     WAREHOUSE_LENGTH,
     NotOurs,
@@ -23,7 +24,7 @@ from app.marketplaces.items import (
     text,
     translated,
 )
-from app.marketplaces.wildberries.account import Account
+from app.marketplaces.wildberries.account import Account, misunderstood
 from app.marketplaces.wildberries.methods import SUPPLIER_ORDERS, SUPPLIER_SALES, Method
 from app.marketplaces.wildberries.rows import Report
 from app.marketplaces.wildberries.wire import Srid, SupplierOrder, SupplierRow, SupplierSale
@@ -86,20 +87,26 @@ async def _walk(
     while True:
         query = {"dateFrom": asked_from.astimezone(MOSCOW).replace(tzinfo=None).isoformat(), "flag": 0}
         count = 0
-        newest = until
+        newest: datetime | None = None
         with await account.call(method, lambda answer: report.open(answer, method), query=query) as rows:
             for understood in rows:
-                orders, rejected = translated(understood, translate, lambda row: row.srid)
+                try:
+                    orders, rejected = translated(understood, translate, lambda row: row.srid)
+                except UNREADABLE as error:
+                    raise misunderstood(method, error) from error
                 count += len(orders) + len(rejected)
                 newest = max([*filter(None, (newest, *map(_changed_at, understood[0])))], default=None)
                 # Only the end of an answer is a place to go on from.
                 yield orders, rejected, until
-        if newest is None or (until is not None and newest <= until):
-            return
-        until = newest
-        yield [], (), until
         # The answer ends at some 80,000 rows; one of half as many was not cut off.
-        if count < method.page_size // 2 or not account.can_ask_again(method):
+        is_last = count < method.page_size // 2
+        if newest is None:
+            return
+        if until is None or newest > until:
+            until = newest
+            yield [], (), until
+        # Even an answer of nothing but what is known, from the overlap, may have been cut off. One that leads nowhere is the end.
+        if is_last or newest - OVERLAP_OF_PAGES <= asked_from or not account.can_ask_again(method):
             return
         asked_from = newest - OVERLAP_OF_PAGES
 

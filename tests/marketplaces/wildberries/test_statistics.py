@@ -219,3 +219,23 @@ async def test_an_unreadable_key_is_tried_with_both(server: ScriptedServer, make
     await all_pages(make_client(Secret("0123456789abcdef")).order_pages())
 
     assert len(server.requests) == 3
+
+
+async def test_an_answer_of_nothing_but_rows_that_mean_nothing_is_unexpected(server: ScriptedServer, make_client: MakeClient) -> None:
+    unknown = [{**SUPPLIER_SALE, "srid": srid, "saleID": "X1"} for srid in ("1", "2")]
+    server.replies = [NOTHING, json_reply(unknown)]
+
+    with pytest.raises(UnexpectedResponse, match="None of 2 items"):
+        await all_pages(make_client(KEY).order_pages())
+
+
+@pytest.mark.usefixtures("ten_per_page")
+async def test_a_full_answer_of_what_is_known_is_walked_on_from_its_end(server: ScriptedServer, make_client: MakeClient) -> None:
+    known, new = [changed(minute) for minute in range(30, 40)], [changed(minute) for minute in (39, 50)]
+    until = datetime(2026, 11, 22, 7, 45, tzinfo=UTC)
+    cursor = msgspec.json.encode(StatisticsPlace(until, until))
+    server.replies = [json_reply(known), json_reply(new), NOTHING]
+
+    pages = await all_pages(make_client(KEY).order_pages(cursor))
+
+    assert place(pages[-1].cursor).orders_until == datetime(2026, 11, 22, 7, 50, tzinfo=UTC)
