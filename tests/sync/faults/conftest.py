@@ -1,7 +1,7 @@
 """Two shops that a whole module of tests goes on with, each after the other's troubles; and shops of a test's own."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -22,13 +22,9 @@ from app.sandbox.control import environment as marketplaces_at
 from app.settings import Settings, get_settings
 from tests.application import Shop, sandbox_url
 from tests.auth.application import forget_sessions
-from tests.sync.faults.seller import SandboxClock, Seller
+from tests.sync.faults.seller import PRODUCTS, REDRAWN_EVERY, OpenShop, SandboxClock, Seller
 
 __all__ = ["sandbox_url"]
-
-PRODUCTS = 12
-
-OpenShop = Callable[..., Awaitable[Seller]]
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +86,9 @@ async def client(settings: Settings, sandbox: httpx.AsyncClient, slept: list[flo
 
 @pytest.fixture(scope="module")
 async def clock(sandbox: httpx.AsyncClient) -> SandboxClock:
-    """The day before yesterday, so that there is time to pass."""
-    clock = SandboxClock(sandbox, datetime.now(UTC) - timedelta(days=2))
+    """A whole half hour of the day before yesterday, so that there is time to pass."""
+    now = datetime.now(UTC) - timedelta(days=2)
+    clock = SandboxClock(sandbox, now - (now - datetime.min.replace(tzinfo=UTC)) % REDRAWN_EVERY)
     await clock.move()
     return clock
 

@@ -1,7 +1,7 @@
 """A seller of either marketplace, of whom it can be told what is stored and what is true, and whose sandbox has bad days."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -19,7 +19,10 @@ from app.sandbox.ozon.keys import seller_of
 from app.sync.runner import Runner
 from tests.application import Shop
 
+PRODUCTS = 12
 STAGES = ("products", "prices", "stocks", "orders")
+# Wildberries' statistics and stock are drawn up so often; between two whole half hours they are not the truth.
+REDRAWN_EVERY = timedelta(minutes=30)
 # Whatever became of an order that is no older is told by every method, in every run.
 RECENT = timedelta(days=6)
 
@@ -122,7 +125,7 @@ class Seller:
         run = await self.sync()
         assert statuses(run) == ["succeeded"] * 4, run
 
-    async def let_time_pass(self, passed: timedelta = timedelta(minutes=31)) -> None:
+    async def let_time_pass(self, passed: timedelta = REDRAWN_EVERY) -> None:
         """Goods sell and are ordered; of three products one is new, one gets another name and price, one goes into the trash."""
         shop = f"/shops/{self.seller_id}/products"
         made = await self.control("POST", shop, count=1)
@@ -197,6 +200,9 @@ class Seller:
         return Figures(
             products, Decimal(price_sum), Decimal(discounted), *units, {str(status): count for status, count in orders.items() if count}
         )
+
+
+OpenShop = Callable[..., Awaitable[Seller]]
 
 
 def statuses(run: Any) -> list[str]:

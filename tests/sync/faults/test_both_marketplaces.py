@@ -8,8 +8,7 @@ import pytest
 
 from app.marketplaces.contract import Marketplace
 from app.sync.runner import Runner
-from tests.sync.faults.conftest import PRODUCTS, OpenShop
-from tests.sync.faults.seller import SandboxClock, Seller, statuses
+from tests.sync.faults.seller import PRODUCTS, OpenShop, SandboxClock, Seller, statuses
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,5 @@
 """What each type of key, role and category brings in: the sandbox's own totals, or the seller's words for what is missing."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 from app.marketplaces.contract import Marketplace
 from app.sandbox.tokens import Category
 from app.settings import get_settings
-from tests.sync.faults.conftest import OpenShop
-from tests.sync.faults.seller import Figures, SandboxClock, statuses
+from tests.sync.faults.seller import Figures, OpenShop, statuses
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +65,6 @@ def without(*missing: Category) -> tuple[Category, ...]:
 )  # fmt: skip
 async def test_what_a_token_of_wildberries_brings_in(
     open_shop: OpenShop,
-    clock: SandboxClock,
     monkeypatch: pytest.MonkeyPatch,
     claims: dict[str, Any],
     client_secret: str | None,
@@ -75,8 +72,6 @@ async def test_what_a_token_of_wildberries_brings_in(
     words: list[str],
     true: tuple[str, ...],
 ) -> None:
-    # The statistics are drawn up every half hour.
-    await clock.move(timedelta(minutes=30) - timedelta(seconds=clock.now.timestamp() % 1800))
     seller = await open_shop(Marketplace.WILDBERRIES)
     with monkeypatch.context() as patch:
         if client_secret:

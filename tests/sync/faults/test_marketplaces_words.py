@@ -12,8 +12,7 @@ from app.marketplaces.errors import EXCERPT_LENGTH
 from app.observability.logs import configure_logs
 from app.settings import Settings, get_settings
 from tests.marketplaces.scripted_server import Reply, scripted_server
-from tests.sync.faults.conftest import OpenShop
-from tests.sync.faults.seller import Seller
+from tests.sync.faults.seller import OpenShop, Seller
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,7 @@ from app.marketplaces.ozon import methods as ozon_methods
 from app.marketplaces.wildberries.methods import CARDS_LIST, GOODS_PRICES, ORDER_FEED, REMAINS_STATUS, WB_WAREHOUSES
 from app.settings import get_settings
 from tests.marketplaces.scripted_server import Reply, json_reply, scripted_server
-from tests.sync.faults.conftest import OpenShop
-from tests.sync.faults.seller import Seller, stage_of, statuses
+from tests.sync.faults.seller import OpenShop, Seller, stage_of, statuses
 
 pytestmark = pytest.mark.anyio
 
