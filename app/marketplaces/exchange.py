@@ -153,11 +153,15 @@ async def _file(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[IO[by
 
 
 def _too_large(max_bytes: int) -> UnexpectedResponse:
-    return UnexpectedResponse(f"The answer is larger than {max_bytes:,} bytes.")
+    return UnexpectedResponse(
+        f"The answer is larger than {max_bytes:,} bytes.", detail_ru=f"Ответ маркетплейса слишком велик: больше {max_bytes / MIB:.0f} МБ."
+    )
 
 
 def _no_answer(url: URL, error: Exception) -> MarketplaceDown:
-    return MarketplaceDown(f"No whole answer from {url.host} ({type(error).__name__}).")
+    return MarketplaceDown(
+        f"No whole answer from {url.host} ({type(error).__name__}).", detail_ru=f"Маркетплейс не ответил полностью ({url.host})."
+    )
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

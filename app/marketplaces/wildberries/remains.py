@@ -78,13 +78,17 @@ async def remains_pages(account: Account, known_sizes: KnownSizes, after: bytes)
             remains.add(understood)
             yield Page([], b"", rejected)
         remains.complete()
+        empty = True
         async for sizes in known_sizes():
+            empty = False
             stocks: list[FetchedStock] = []
             for product, its_sizes in _by_product(sizes).items():
                 found, differ = _stocks(product, its_sizes, remains.of(product))
                 stocks += found
                 disagreeing += differ
             yield Page(stocks, b"")
+    if empty:
+        yield Page([], b"")
     if disagreeing:
         log.warning("wildberries_remains_disagree", rows=disagreeing)
 

@@ -1,4 +1,5 @@
 import random
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -287,3 +288,15 @@ async def test_all_stock_at_once_goes_on_with_the_report_it_ordered(server: Scri
             await client.fetch_stocks()
 
     assert [request.path for request in server.requests] == ["/api/v1/warehouse_remains", f"/api/v1/warehouse_remains/tasks/{TASK}/status"]
+
+
+async def test_nothing_in_stock_of_no_products_is_an_empty_page(server: ScriptedServer, make_client: MakeClient) -> None:
+    async def no_sizes() -> AsyncIterator[list[KnownSize]]:
+        for sizes in ():
+            yield sizes
+
+    server.replies = [DONE, json_reply([])]
+
+    pages = await all_pages(make_client(BASE).stock_pages(FBW, no_sizes, ordered()))
+
+    assert pages == [Page([], b"")]
