@@ -57,17 +57,16 @@ def understand(
 
 
 def translated(understood: Understood[Item], translate: Callable[[Item], Made], id_of: Callable[[Item], str]) -> Understood[Made]:
-    """Translate each; one that raises `NotOurs` is rejected."""
+    """Translate each; one that raises `NotOurs` is rejected. So may all be: a new status of theirs is no new format, and the walk must get past it."""
     items, rejected = understood
     made: list[Made] = []
+    foreign: list[Rejected] = []
     for item in items:
         try:
             made.append(translate(item))
         except NotOurs as error:
-            rejected = (*rejected, Rejected(text(id_of(item), REJECTED_ID_LENGTH), str(error)))
-    if len(rejected) > 1 and not made:
-        raise msgspec.ValidationError(f"None of {len(rejected)} items can be understood. {rejected[0].reason}")
-    return made, rejected
+            foreign.append(Rejected(text(id_of(item), REJECTED_ID_LENGTH), str(error)))
+    return made, (*rejected, *foreign)
 
 
 def one_by_one(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from app.marketplaces.contract import FetchedProduct, Page, Size
+from app.marketplaces.contract import FetchedProduct, Page, Rejected, Size
 from app.marketplaces.errors import UnexpectedResponse
 from app.marketplaces.items import ARTICLE_LENGTH, IMAGE_URL_LENGTH, TITLE_LENGTH, Understood, text
 from app.marketplaces.ozon.account import Account
@@ -66,7 +66,7 @@ async def product_pages(account: Account, after: bytes) -> AsyncIterator[Page[Fe
 
 
 async def _told(account: Account, ids: list[int]) -> Understood[ProductInfo]:
-    """The details. A product that was deleted meanwhile is left out."""
+    """The details. A product that they leave out is there all the same, and rejected: what is not met at all would be archived."""
     if not ids:
         return [], ()
     infos = await account.call(PRODUCT_INFO, _infos.read, ProductInfoQuestion([str(product_id) for product_id in ids]))
@@ -75,7 +75,13 @@ async def _told(account: Account, ids: list[int]) -> Understood[ProductInfo]:
             f"{PRODUCT_INFO.path} knows none of {len(ids)} products that {PRODUCT_LIST.path} names.",
             detail_ru=f"{PRODUCT_INFO.path} не знает ни одного из {len(ids)} товаров, которые назвал {PRODUCT_LIST.path}.",
         )
-    return infos.items, infos.rejected
+    asked = {str(product_id) for product_id in ids}
+    named = tuple(item for item in infos.rejected if item.external_id in asked)
+    # One of those without details is the one whose details could not be read so far as their id.
+    reasons = (item.reason for item in infos.rejected if item.external_id not in asked)
+    missing = asked - {str(info.id) for info in infos.items} - {item.external_id for item in named}
+    without = tuple(Rejected(external_id, next(reasons, "It is listed, and has no details.")) for external_id in sorted(missing))
+    return infos.items, named + without
 
 
 def _product(info: ProductInfo, *, archived: bool) -> FetchedProduct:

@@ -73,10 +73,15 @@ async def test_a_walk_goes_on_behind_any_page_that_was_stored(server: ScriptedSe
         assert rest == pages[stored + 1 :]
 
 
-async def test_a_product_that_its_details_leave_out_is_not_there(server: ScriptedServer, client: OzonClient) -> None:
+async def test_a_product_that_its_details_leave_out_is_rejected_and_so_not_taken_for_gone(
+    server: ScriptedServer, client: OzonClient
+) -> None:
     server.replies = [json_reply(examples.product_list(1, 2)), json_reply(examples.infos(2)), NOTHING]
 
-    assert [product.external_id for product in await client.fetch_products()] == ["2"]
+    page, *_ = await all_pages(client.product_pages())
+
+    assert [product.external_id for product in page.items] == ["2"]
+    assert page.rejected == (Rejected("1", "It is listed, and has no details."),)
 
 
 async def test_details_of_none_of_many_are_not_believed(server: ScriptedServer, client: OzonClient) -> None:
@@ -93,7 +98,7 @@ async def test_one_malformed_product_costs_itself_only(server: ScriptedServer, c
     page, _ = await all_pages(client.product_pages())
 
     assert [product.external_id for product in page.items] == ["1"]
-    assert [rejected.external_id for rejected in page.rejected] == ["2", "none of ours"]
+    assert [rejected.external_id for rejected in page.rejected] == ["2", "3"]
     assert page.rejected[0] == Rejected("2", "Expected `array | null`, got `int` - at `$.barcodes`")
 
 

@@ -221,12 +221,16 @@ async def test_an_unreadable_key_is_tried_with_both(server: ScriptedServer, make
     assert len(server.requests) == 3
 
 
-async def test_an_answer_of_nothing_but_rows_that_mean_nothing_is_unexpected(server: ScriptedServer, make_client: MakeClient) -> None:
+async def test_rows_that_mean_nothing_to_us_are_rejected_and_the_walk_gets_past_them(
+    server: ScriptedServer, make_client: MakeClient
+) -> None:
     unknown = [{**SUPPLIER_SALE, "srid": srid, "saleID": "X1"} for srid in ("1", "2")]
     server.replies = [NOTHING, json_reply(unknown)]
 
-    with pytest.raises(UnexpectedResponse, match="None of 2 items"):
-        await all_pages(make_client(KEY).order_pages())
+    pages = await all_pages(make_client(KEY).order_pages())
+
+    assert [order for page in pages for order in page.items] == []
+    assert [rejected.external_id for page in pages for rejected in page.rejected] == ["1", "2"]
 
 
 @pytest.mark.usefixtures("ten_per_page")
