@@ -159,9 +159,8 @@ def _too_large(max_bytes: int) -> UnexpectedResponse:
 
 
 def _no_answer(url: URL, error: Exception) -> MarketplaceDown:
-    return MarketplaceDown(
-        f"No whole answer from {url.host} ({type(error).__name__}).", detail_ru=f"Маркетплейс не ответил полностью ({url.host})."
-    )
+    # For a seller there is a sentence that says what happens next (app.sync.messages).
+    return MarketplaceDown(f"No whole answer from {url.host} ({type(error).__name__}).")
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -20,15 +20,26 @@ from app.stocks.gathering import Gathering, count, digest
 PRODUCTS_PER_LOOK = 2_000
 PRODUCTS_PER_WRITE = 500
 
+# An empty report about so many products that had stock is the marketplace's mistake, or a seller's farewell; the second one in a row is believed.
+MOST_EMPTIED = 20
+EMPTY_REPORT = {
+    "ru": "Маркетплейс прислал пустой отчёт об остатках. Похоже на его ошибку: остатки пока не изменены; если следующий отчёт будет таким же, поверим.",
+    "en": "The marketplace sent an empty stock report, which looks like its mistake: stock is left as it was; should the next one be empty too, it is "
+    "believed.",
+}
+
 
 class Reached(msgspec.Struct):
-    """How far the stage of a run came: reports that are stored, with the counts they gave, and reports that the marketplace is making for us."""
+    """How far the stage of a run came: reports that are stored, with the counts they gave, and reports that the marketplace is making for us. Empty reports
+    that were not believed, by this run and by the one before it."""
 
     stored: list[Fulfilment] = []
     fetched: int = 0
     rejected: int = 0
     rejections: list[str] = []
     making: dict[Fulfilment, bytes] = {}
+    doubted: list[Fulfilment] = []
+    doubted_before: list[Fulfilment] = []
 
 
 _reached = msgspec.json.Decoder(Reached)
@@ -79,6 +90,7 @@ class StockService:
                 else:
                     gathered[fulfilment] = gathering
             if gathered:
+                await self._doubt(gathered, report, lease, marketplace, reached)
                 await self._write(lease, report, marketplace, gathered, reached)
         if failed:
             raise failed[0]
@@ -115,6 +127,20 @@ class StockService:
         if not pages:
             raise UnexpectedResponse("The marketplace gave no report at all, not even an empty one.")
 
+    async def _doubt(
+        self, gathered: dict[Fulfilment, Gathering], report: StageReport, lease: Lease, marketplace: Marketplace, reached: Reached
+    ) -> None:
+        """Set an empty report aside that would take away the stock of many products."""
+        for fulfilment in [fulfilment for fulfilment, gathering in gathered.items() if not gathering.shelves]:
+            async with tenant_scope(self.tenant_id) as connection:
+                emptied = await store.count_products_with_stock(
+                    connection, self.tenant_id, marketplace, fulfilment, at_most=MOST_EMPTIED + 1
+                )
+            if emptied > MOST_EMPTIED and fulfilment not in reached.doubted_before:
+                del gathered[fulfilment]
+                reached.doubted.append(fulfilment)
+                report.error = ErrorOut("empty_report", EMPTY_REPORT[lease.language])
+
     async def _write(
         self, lease: Lease, report: StageReport, marketplace: Marketplace, gathered: Mapping[Fulfilment, Gathering], reached: Reached
     ) -> None:
@@ -147,8 +173,9 @@ class StockService:
     async def _load(self, lease: Lease, marketplace: Marketplace) -> Reached:
         async with tenant_scope(self.tenant_id) as connection:
             checkpoint = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS)
-        # What another run reached says nothing about this one's reports.
-        return _reached.decode(checkpoint.cursor) if checkpoint.cursor and checkpoint.run_id == lease.run_id else Reached()
+        reached = _reached.decode(checkpoint.cursor) if checkpoint.cursor else Reached()
+        # What another run reached says nothing about this one's reports, but for what it did not believe.
+        return reached if checkpoint.run_id == lease.run_id else Reached(doubted_before=reached.doubted)
 
     async def _save(self, connection: Connection, lease: Lease, marketplace: Marketplace, reached: Reached) -> None:
         progressed = Progressed(cursor=msgspec.json.encode(reached), run_id=lease.run_id)

@@ -108,6 +108,17 @@ async def known_products(
     return [KnownProduct(row[0], row[1], {Fulfilment.MARKETPLACE_WAREHOUSE: row[2], Fulfilment.SELLER_WAREHOUSE: row[3]}) for row in rows]
 
 
+async def count_products_with_stock(
+    connection: Connection, tenant_id: UUID, marketplace: Marketplace, fulfilment: Fulfilment, *, at_most: int
+) -> int:
+    """How many products have shelves of that kind; not counted further than `at_most`."""
+    column = {Fulfilment.MARKETPLACE_WAREHOUSE: "marketplace_stock_digest", Fulfilment.SELLER_WAREHOUSE: "seller_stock_digest"}[fulfilment]
+    return await connection.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM products WHERE tenant_id = $1 AND marketplace = $2 AND {column} IS NOT NULL LIMIT $3) AS stocked",
+        tenant_id, marketplace, at_most,
+    )  # fmt: skip
+
+
 async def known_sizes(tenant_id: UUID, marketplace: Marketplace) -> AsyncIterator[list[KnownSize]]:
     """All sizes of the products that are not archived, `PRODUCTS_PER_LOOK` products at a time, each time in a transaction of its own."""
     after: UUID | None = None

@@ -188,6 +188,28 @@ async def test_an_empty_report_takes_all_shelves_away(clean_database):
     assert report.archived == 2
 
 
+async def test_an_empty_report_about_many_products_is_believed_when_it_comes_again(clean_database, monkeypatch):
+    monkeypatch.setattr(service, "MOST_EMPTIED", 2)
+    tenant = await tenant_with_products(1, 2, 3)
+    await sync(await claimed(tenant), ScriptedClient(fbw=[page(shelf(1, 5), shelf(2, 6), shelf(3, 7))], fbs=[page(shelf(1, 9, "501"))]))
+    full = await stored(tenant)
+
+    first = await sync(await next_run(tenant), ScriptedClient(fbw=[page()], fbs=[page(shelf(1, 8, "501"))]))
+    kept = await stored(tenant)
+    second = await sync(await next_run(tenant), ScriptedClient(fbw=[page()], fbs=[page(shelf(1, 8, "501"))]))
+
+    assert kept == {**full, "seller_warehouse 1-0": 8}
+    assert (first.error.code, second.error) == ("empty_report", None)
+    assert "пустой отчёт" in first.error.detail
+    assert await stored(tenant) == {"seller_warehouse 1-0": 8}
+
+
+async def next_run(tenant: UUID) -> Lease:
+    async with tenant_scope(tenant) as connection:
+        await connection.execute("UPDATE sync_runs SET status = 'succeeded'")
+    return await claimed(tenant)
+
+
 async def new_report(lease: Lease) -> StageReport:
     """As a run after this one would have it: nothing counted, nothing stored."""
     async with tenant_scope(lease.tenant_id) as connection:
