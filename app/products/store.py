@@ -98,12 +98,13 @@ async def write_products(connection: Connection, tenant_id: UUID, marketplace: M
     created = archived = 0
     for external_id, known in await connection.fetch(KNOWN, tenant_id, marketplace, list(fetched)):
         mark, product = fetched[external_id]
-        if known is None:
-            created += 1
-        elif known == (mark, product.archived):
+        if known == (mark, product.archived):
             continue
-        elif product.archived and not known[1]:
+        # A product that is new to us and archived already is no news to its seller.
+        if product.archived and (known is None or not known[1]):
             archived += 1
+        elif known is None:
+            created += 1
         differing.append((mark, product))
     if differing:
         rows = [_row(product, mark) for mark, product in differing]

@@ -101,10 +101,11 @@ async def test_a_full_pass_archives_what_it_did_not_meet_and_nothing_of_others(c
 async def test_what_the_seller_archived_at_the_marketplace_is_archived_and_comes_back_with_it(clean_database):
     tenant = await create_tenant()
     put_away = structs.replace(product("1"), archived=True)
-    await write(tenant, product("1"), structs.replace(product("2"), archived=True))
+    first = await write(tenant, product("1"), structs.replace(product("2"), archived=True))
 
     written = await write(tenant, put_away)
 
+    assert first == store.Written(created=1, updated=0, archived=1, unchanged=0)
     assert written == store.Written(created=0, updated=0, archived=1, unchanged=0)
     assert await rows(tenant, "external_id, archived_at IS NULL") == [("1", False), ("2", False)]
     assert (await write(tenant, put_away)).unchanged == 1
