@@ -135,7 +135,7 @@ class ProductService:
         first = reached.full_pass_at is None
         if missing.products and missing.nameless:
             report.error = ErrorOut("unreadable_products", UNREADABLE[language].format(missing.nameless))
-        elif not first and missing.products > MOST_MISSING and missing.products > MOST_MISSING_SHARE * missing.active:
+        elif not first and _is_doubtful(missing):
             report.error = ErrorOut("too_many_missing", TOO_MANY_MISSING[language].format(missing.products, missing.active))
         elif missing.products:
             await store.archive_missing(connection, self.tenant_id, marketplace)
@@ -144,6 +144,12 @@ class ProductService:
         now: datetime = await connection.fetchval("SELECT now()")
         done = Progressed(cursor=reached.cursor, full_pass_run=None, full_pass_at=now, run_id=reached.run_id)
         await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, done)
+
+
+def _is_doubtful(missing: store.Missing) -> bool:
+    many = missing.products > MOST_MISSING and missing.products > MOST_MISSING_SHARE * missing.active
+    # What a seller removes is told of, in the trash or the archive: a catalogue that is just empty is a mistake in the smallest shop, too.
+    return many or missing.products == missing.active > 1
 
 
 @cached("products:list", ttl=300)

@@ -60,6 +60,18 @@ async def test_a_full_sync_archives_what_is_gone(shop: Shop, sandbox: httpx.Asyn
     assert [row[0] for row in await shop.rows(COPIED) if row[2]] == [external_id]
 
 
+async def test_a_catalogue_that_is_just_empty_is_not_believed_of_the_smallest_shop(shop: Shop, sandbox: httpx.AsyncClient):
+    await first_sync(shop, 3)
+    await sandbox.post("/faults", json={"kind": "empty_page", "path": "/content/v2/get/cards/list"})
+
+    run = await shop.sync(full=True)
+    recovered = await shop.sync(full=True)
+
+    assert (stage(run)["status"], stage(run)["error"]["code"], stage(run)["archived"]) == ("partial", "too_many_missing", 0)
+    assert not any(row[2] for row in await shop.rows(COPIED))
+    assert recovered["status"] == "succeeded"
+
+
 async def test_a_malformed_answer_fails_its_stage_and_keeps_what_was_there(shop: Shop, sandbox: httpx.AsyncClient):
     await first_sync(shop, 5)
     was = await shop.rows(COPIED)
