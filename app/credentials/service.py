@@ -103,14 +103,15 @@ async def update_credentials(tenant_id: UUID, actor: str, patch: CredentialsPatc
         for marketplace, key in keys.items():
             verdict = verdicts[marketplace]
             known = await connection.fetchrow(KNOWN, tenant_id, marketplace)
-            sellers = {seller for seller in (known and known["seller_id"], verdict.facts.seller_id) if seller}
-            if len(sellers) > 1:
-                # Another shop: what an earlier sync knows of the former one says nothing about it.
+            former, present = known and known["seller_id"], verdict.facts.seller_id
+            new_shop = known is not None and former != present
+            if new_shop:
+                # Another shop, or one that the key doesn't name: what an earlier sync knows of the former one says nothing about it.
                 await cancel_active(connection, tenant_id, marketplace)
                 await forget_checkpoints(connection, tenant_id, marketplace)
-            shops |= {(marketplace, seller) for seller in sellers}
+            shops |= {(marketplace, seller) for seller in (former, present) if seller}
             await update_credentials_of(tenant_id, key, connection)
-            starts |= await _keep(connection, tenant_id, marketplace, verdict, masked(key), new_key=True, new_shop=len(sellers) > 1)
+            starts |= await _keep(connection, tenant_id, marketplace, verdict, masked(key), new_key=True, new_shop=new_shop)
             await audit(connection, tenant_id, actor, "credentials.updated", {"provider": marketplace, "status": verdict.status})
         await plan_next_sync(connection, tenant_id)
     await review_sharing(shops)
@@ -170,6 +171,8 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
             "DELETE FROM credentials WHERE tenant_id = $1 AND provider = $2 RETURNING seller_id", tenant_id, provider
         )
         await cancel_active(connection, tenant_id, marketplace)
+        # Whose shop this was is forgotten with the key, so the next key's first sync takes nothing for known.
+        await forget_checkpoints(connection, tenant_id, marketplace)
         await pause_schedule(connection, tenant_id)
         await audit(connection, tenant_id, actor, "credentials.deleted", {"provider": provider})
     if seller_id:
