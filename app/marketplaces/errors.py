@@ -14,6 +14,7 @@
 """
 
 from datetime import timedelta
+from math import ceil
 from typing import ClassVar
 
 from app.errors import StockTrackerError
@@ -57,17 +58,26 @@ class ScopeMissing(MarketplaceError):
         self.scope = scope
 
 
+def _told(wait_s: float) -> tuple[int, str, str]:
+    """A wait as people say it, rounded up."""
+    if wait_s < 120:
+        return ceil(wait_s), "s", "с"
+    if wait_s < 7200:
+        return ceil(wait_s / 60), "min", "мин"
+    return ceil(wait_s / 3600), "h", "ч"
+
+
 class RateLimited(MarketplaceError):
     """The marketplace asked for patience: `retry_after` may be hours, so never sleep on a long one."""
 
     code = "marketplace_rate_limited"
     title = "The marketplace asks for patience"
-    sentence: ClassVar[tuple[str, str]] = ("The marketplace asked us to wait {:.0f} s.", "Маркетплейс просит подождать {:.0f} с.")
+    sentence: ClassVar[tuple[str, str]] = ("The marketplace asked us to wait {}.", "Маркетплейс просит подождать {}.")
 
     def __init__(self, retry_after: timedelta, *, excerpt: str = "") -> None:
-        wait_s = retry_after.total_seconds()
         english, russian = self.sentence
-        super().__init__(english.format(wait_s), detail_ru=russian.format(wait_s), excerpt=excerpt)
+        count, unit, unit_ru = _told(retry_after.total_seconds())
+        super().__init__(english.format(f"{count} {unit}"), detail_ru=russian.format(f"{count} {unit_ru}"), excerpt=excerpt)
         self.retry_after = retry_after
 
 
@@ -76,10 +86,7 @@ class ReportNotReady(RateLimited):
 
     code = "marketplace_report_not_ready"
     title = "The marketplace is making a report"
-    sentence = (
-        "The marketplace is making a report for us; we look again in {:.0f} s.",
-        "Маркетплейс готовит отчёт, проверим через {:.0f} с.",
-    )
+    sentence = ("The marketplace is making a report for us; we look again in {}.", "Маркетплейс готовит отчёт, проверим через {}.")
 
 
 class CircuitOpen(RateLimited):
@@ -88,8 +95,8 @@ class CircuitOpen(RateLimited):
     code = "marketplace_circuit_open"
     title = "The marketplace is left alone for a while"
     sentence = (
-        "The marketplace is out of order for everybody; we try again in {:.0f} s.",
-        "Маркетплейс сейчас не работает ни у кого, попробуем снова через {:.0f} с.",
+        "The marketplace is out of order for everybody; we try again in {}.",
+        "Маркетплейс сейчас не работает ни у кого, попробуем снова через {}.",
     )
 
 

@@ -218,7 +218,7 @@ FORBIDDEN = json_reply({"title": "forbidden", "detail": "token does not satisfy 
 @pytest.mark.parametrize(
     ("reply", "run_status", "stage_status", "code", "words"),
     [
-        (NOT_ACCEPTABLE, "queued", "pending", "marketplace_rate_limited", "Маркетплейс просит подождать 3600 с."),
+        (NOT_ACCEPTABLE, "queued", "pending", "marketplace_rate_limited", "Маркетплейс просит подождать 60 мин."),
         (FORBIDDEN, "partial", "skipped", "scope_missing", "Wildberries не открывает цены этому ключу."),
         (Reply(403, b"<html>"), "partial", "failed", "unexpected_response", "Wildberries ответил на {path} статусом 403."),
         (Reply(204), "succeeded", "succeeded", None, None),

@@ -69,11 +69,11 @@ FAULTS = [
     Case("rate_limited", {"retry_s": 2}, "succeeded", "succeeded"),
     Case(
         "rate_limited", {"retry_s": 7200}, "queued", "pending", LIMITED,
-        "Маркетплейс просит подождать 7200 с.", "The marketplace asked us to wait 7200 s.",
+        "Маркетплейс просит подождать 2 ч.", "The marketplace asked us to wait 2 h.",
     ),
     Case(
         "circle_open", {}, "queued", "pending", LIMITED,
-        "Маркетплейс просит подождать 300 с.", "The marketplace asked us to wait 300 s.",
+        "Маркетплейс просит подождать 5 мин.", "The marketplace asked us to wait 5 min.",
     ),
     Case("duplicate_items", {}, "succeeded", "succeeded"),
     Case("promised_page", {}, "succeeded", "succeeded"),

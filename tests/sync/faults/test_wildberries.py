@@ -36,11 +36,11 @@ FAULTS = [
     Case("rate_limited", {"retry_s": 2}, "succeeded", "succeeded"),
     Case(
         "rate_limited", {"retry_s": 7200}, "queued", "pending", "marketplace_rate_limited",
-        "Маркетплейс просит подождать 7200 с.", "The marketplace asked us to wait 7200 s.",
+        "Маркетплейс просит подождать 2 ч.", "The marketplace asked us to wait 2 h.",
     ),
     Case(
         "rate_limited_globally", {"retry_s": 3582}, "queued", "pending", "marketplace_rate_limited",
-        "Маркетплейс просит подождать 3582 с.", "The marketplace asked us to wait 3582 s.",
+        "Маркетплейс просит подождать 60 мин.", "The marketplace asked us to wait 60 min.",
     ),
     Case("duplicate_items", {}, "succeeded", "succeeded"),
 ]  # fmt: skip
