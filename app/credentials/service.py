@@ -179,6 +179,14 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
         await review_sharing([(marketplace, seller_id)])
 
 
+async def was_replaced(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, since: datetime) -> bool:
+    """Whether a key was stored after `since`. In the caller's transaction."""
+    updated_at: datetime | None = await connection.fetchval(
+        "SELECT updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, marketplace
+    )
+    return updated_at is not None and updated_at > since
+
+
 async def reject_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str, *, read_at: datetime) -> None:
     """The marketplace no longer accepts the key that was stored at `read_at`: say so once, and leave the account alone. In the caller's transaction.
 

@@ -11,7 +11,7 @@ import structlog
 
 from app.cache import get_cache
 from app.credentials.factory import create_marketplace_client
-from app.credentials.service import reject_credentials
+from app.credentials.service import reject_credentials, was_replaced
 from app.database import tenant_scope
 from app.errors import CredentialsMissing, StockTrackerError, Unavailable
 from app.events.jobs import DeliverEvents
@@ -225,10 +225,19 @@ async def _sync(lease: Lease, report: StageReport, client: MarketplaceClient) ->
 
 
 async def _reject(lease: Lease, error: CredentialsRejected) -> None:
-    told = reason(lease.language, error)
     async with tenant_scope(lease.tenant_id) as connection:
-        await reject_credentials(connection, lease.tenant_id, lease.marketplace, told.detail, read_at=lease.claimed_at)
-    await finish(lease, told)
+        replaced = await was_replaced(connection, lease.tenant_id, lease.marketplace, since=lease.claimed_at)
+        if not replaced:
+            await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail, read_at=lease.claimed_at)
+    if replaced:
+        # A seller who replaces a key revokes the former one. The run goes on with the one that is stored now.
+        for report in lease.stages:
+            if report.error and report.error.code == error.code:
+                report.status, report.error = "pending", None
+        await lease.put_back()
+        log.info("run.key_replaced")
+        return
+    await finish(lease, reason(lease.language, error))
     log.warning("run.credentials_rejected", excerpt=error.excerpt)
 
 

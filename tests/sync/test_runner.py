@@ -1,6 +1,6 @@
 """A run goes through its stages: what stops one of them stops no other, and who has to wait occupies nobody."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,9 +8,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from app.api.structs import SecretText
 from app.cache import close_cache, get_cache, open_cache
+from app.credentials import messages
+from app.credentials.schemas import CredentialsPatch
+from app.credentials.service import update_credentials
 from app.database import system_scope, tenant_scope
-from app.marketplaces.contract import Marketplace, Rejected
+from app.marketplaces.contract import FetchedPrice, Marketplace, Page, Rejected
 from app.marketplaces.errors import (
     CircuitOpen,
     CredentialsRejected,
@@ -26,6 +30,7 @@ from app.runs.schemas import RunOut, StageReport
 from app.runs.service import add_run, get_run
 from app.runs.sweep import requeue_expired
 from app.runs.tables import RunStatus, Stage, Trigger
+from app.sandbox.tokens import issue_token
 from app.settings import get_settings
 from app.sync import runner
 from app.sync.runner import Runner
@@ -316,6 +321,43 @@ async def test_a_rejected_key_ends_the_run_in_the_sellers_words_and_asks_no_furt
     assert (run.error.code, run.error.detail) == ("credentials_rejected", "Ключ отозван.")
     assert [asked for asked, _ in shop.client.asked] == ["products", "prices"]
     assert "Ключ отозван." in (await shop.event())["message"]
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+async def test_the_reason_of_a_rejection_is_english_as_wherever_a_key_is_checked_and_the_message_the_sellers(
+    play_shop: PlayShop, language: str
+):
+    shop = await play_shop(language=language, prices=[CredentialsRejected("The key was revoked.", detail_ru="Ключ отозван.")])
+    key = CredentialsPatch(wildberries_api_key=SecretText(issue_token(UUID(int=1))))
+    await update_credentials(shop.tenant_id, "test", key, verify=False)
+
+    await shop.start()
+
+    [[body]] = await shop.rows("SELECT body FROM events WHERE type = 'credentials.invalid'")
+    told = msgspec.json.decode(body)["data"]
+    assert told["detail"] == "The key was revoked."
+    assert told["message"] == messages.rejected(language, Marketplace.WILDBERRIES)
+
+
+async def test_a_run_whose_key_was_replaced_meanwhile_goes_on_with_the_new_one(play_shop: PlayShop):
+    shop = await play_shop(prices=[[price("1")]])
+    keys = [CredentialsPatch(wildberries_api_key=SecretText(issue_token(UUID(int=1)))) for _ in range(2)]
+    await update_credentials(shop.tenant_id, "test", keys[0], verify=False)
+
+    async def replaced_and_revoked(after: bytes) -> AsyncIterator[Page[FetchedPrice]]:
+        await update_credentials(shop.tenant_id, "test", keys[1], verify=False)
+        del shop.client.price_pages
+        raise CredentialsRejected("The key was revoked.")
+        yield
+
+    shop.client.price_pages = replaced_and_revoked
+    waiting = await shop.start()
+    done = await shop.go_on()
+
+    assert (waiting.status, statuses(waiting)) == (RunStatus.QUEUED, ["succeeded", "pending", "pending", "pending"])
+    assert (done.status, stages(done)["prices"].error) == (RunStatus.SUCCEEDED, None)
+    assert await shop.rows("SELECT status FROM credentials") == [("valid",)]
+    assert await shop.rows("SELECT type FROM events") == [("sync.completed",)]
 
 
 async def test_malformed_items_are_counted_and_the_first_three_are_told(play_shop: PlayShop):
