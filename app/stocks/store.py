@@ -14,10 +14,12 @@ PRODUCTS_PER_LOOK = 500
 
 # Many rows go as one JSON argument: asyncpg takes twice the time to pack them as arrays.
 
-# Shelves are replaced as a whole: what the report no longer names is gone.
+# Shelves are replaced as a whole: what the report no longer names is gone. The first condition is what the index serves; without it each product would be
+# compared with each shelf of the tenant while the planner knows nothing of them.
 REMOVE = """
     DELETE FROM stocks
-     WHERE (product_id, fulfilment) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
+     WHERE product_id = ANY($1::uuid[])
+       AND (product_id, fulfilment) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
        AND (product_id, fulfilment, warehouse_id, size_id) NOT IN (
            SELECT product_id, fulfilment, warehouse_id, size_id
              FROM json_to_recordset($3) AS fetched (product_id uuid, fulfilment text, warehouse_id text, size_id text))
