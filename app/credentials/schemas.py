@@ -51,7 +51,8 @@ class CredentialOut(Out, frozen=True, kw_only=True):
         "token_type": "personal",
         "scopes": ["products", "prices"],
         "missing_scopes": ["stocks", "orders"],
-        "advice": "Ключ не позволяет загружать остатки и заказы. Создайте новый ключ и отметьте категории «Контент», «Аналитика», «Цены и скидки».",
+        "advice": "Ключ Wildberries не позволяет загружать: остатки, заказы. "
+        "Создайте новый и отметьте в нём: «Контент», «Аналитика», «Цены и скидки», «Маркетплейс», «Статистика».",
         "expires_at": "2027-05-21T10:00:00Z",
         "shared": False,
         "verified_at": "2026-11-22T10:00:00Z",
