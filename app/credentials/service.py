@@ -59,12 +59,14 @@ KEEP = """
 
 KNOWN = "SELECT status, seller_id, masked, updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
 
+STORED_AT = "SELECT updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
+
 # A key that the marketplace rejected once and took for a whole sync is good, unless it has ended since. A key that is asked about daily stays due for that:
 # a sync tells neither its rights nor its end.
 CONFIRM = """
     UPDATE credentials SET status = CASE WHEN expires_at < now() + $5 THEN 'expiring' ELSE 'valid' END,
                            verified_at = CASE WHEN $4 THEN now() ELSE verified_at END
-     WHERE tenant_id = $1 AND provider = $2 AND updated_at <= $3
+     WHERE tenant_id = $1 AND provider = $2 AND updated_at = $3
        AND CASE status WHEN 'unverified' THEN true
                        WHEN 'invalid' THEN expires_at IS NULL OR expires_at > now()
                        ELSE $4 AND verified_at < now() - interval '1 day' END
@@ -129,7 +131,8 @@ async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialO
     """
     marketplace = _marketplace(provider)
     async with tenant_scope(tenant_id) as connection:
-        read_at: datetime = await connection.fetchval("SELECT now()")
+        # Before the key is read: should another one be stored in between, the answer is taken for neither's.
+        stored_at: datetime | None = await connection.fetchval(STORED_AT, tenant_id, marketplace)
     client = await create_marketplace_client(tenant_id, marketplace)
     try:
         async with asyncio.timeout(VERIFY_TIMEOUT_S):
@@ -138,7 +141,7 @@ async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialO
         raise MarketplaceDown(f"{marketplace.value.capitalize()} does not answer.") from None
     except CredentialsRejected as error:
         async with tenant_scope(tenant_id) as connection:
-            await reject_credentials(connection, tenant_id, marketplace, error.detail, read_at=read_at)
+            await reject_credentials(connection, tenant_id, marketplace, error.detail, stored_at=stored_at)
         await enqueue(DeliverEvents())
         return await get_credential(tenant_id, provider)
     starts = False
@@ -146,7 +149,7 @@ async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialO
         await lock_tenant(connection, tenant_id)
         known = await connection.fetchrow(KNOWN, tenant_id, provider)
         # A key that was stored or taken back meanwhile is not the one that was asked about.
-        if known is not None and known["updated_at"] <= read_at:
+        if known is not None and known["updated_at"] == stored_at:
             starts = await _keep(connection, tenant_id, marketplace, verdict, known["masked"], new_key=False)
             await plan_next_sync(connection, tenant_id)
     if verdict.facts.seller_id:
@@ -179,23 +182,23 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
         await review_sharing([(marketplace, seller_id)])
 
 
-async def was_replaced(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, since: datetime) -> bool:
-    """Whether a key was stored after `since`. In the caller's transaction."""
-    updated_at: datetime | None = await connection.fetchval(
-        "SELECT updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2", tenant_id, marketplace
-    )
-    return updated_at is not None and updated_at > since
+async def was_replaced(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, stored_at: datetime | None) -> bool:
+    """Whether there is a key, and it is another one than that which was stored at `stored_at`. In the caller's transaction."""
+    present: datetime | None = await connection.fetchval(STORED_AT, tenant_id, marketplace)
+    return present not in (None, stored_at)
 
 
-async def reject_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str, *, read_at: datetime) -> None:
-    """The marketplace no longer accepts the key that was stored at `read_at`: say so once, and leave the account alone. In the caller's transaction.
+async def reject_credentials(
+    connection: Connection, tenant_id: UUID, marketplace: Marketplace, detail: str, *, stored_at: datetime | None
+) -> None:
+    """The marketplace no longer accepts the key that was stored at `stored_at`: say so once, and leave the account alone. In the caller's transaction.
 
-    A key that was stored since then is another one, and nothing is known against it.
+    If another key is stored now, nothing is known against it.
     """
     language = await lock_tenant(connection, tenant_id)
     tag = await connection.execute(
-        "UPDATE credentials SET verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> 'invalid' AND updated_at <= $3",
-        tenant_id, marketplace, read_at,
+        "UPDATE credentials SET verified_at = now() WHERE tenant_id = $1 AND provider = $2 AND status <> 'invalid' AND updated_at = $3",
+        tenant_id, marketplace, stored_at,
     )  # fmt: skip
     if tag != "UPDATE 0":
         await end_credentials(connection, tenant_id, marketplace, detail=detail, message=messages.rejected(language, marketplace))
@@ -210,12 +213,12 @@ async def end_credentials(connection: Connection, tenant_id: UUID, marketplace: 
     await record(connection, tenant_id, event)
 
 
-async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, read_at: datetime) -> None:
-    """A sync went through with the key that was stored at `read_at`, so the marketplace accepts it. In the caller's transaction.
+async def confirm_credentials(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, stored_at: datetime | None) -> None:
+    """A sync went through with the key that was stored at `stored_at`, so the marketplace accepts it. In the caller's transaction.
 
     Where keys aren't asked about daily, this is how it is known that they still work.
     """
-    tag = await connection.execute(CONFIRM, tenant_id, marketplace, read_at, marketplace not in ASKED_DAILY, EXPIRING_WITHIN)
+    tag = await connection.execute(CONFIRM, tenant_id, marketplace, stored_at, marketplace not in ASKED_DAILY, EXPIRING_WITHIN)
     if tag != "UPDATE 0":
         await plan_next_sync(connection, tenant_id)
 

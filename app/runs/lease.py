@@ -27,7 +27,8 @@ _stages = msgspec.json.Decoder(list[StageReport])
 
 CLAIMED = (
     'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
-    "(SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language"
+    "(SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
+    "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at"
 )
 
 CLAIM = f"""
@@ -85,6 +86,8 @@ class Lease:
         self.crashes: int = row["crashes"]
         self.started_at: datetime = row["started_at"]
         self.claimed_at: datetime = row["claimed_at"]
+        # Known before the key is read: should another one be stored in between, nothing that is learnt of a key is taken for this one's.
+        self.key_stored_at: datetime | None = row["key_stored_at"]
         self._claimed = time.monotonic()
         self.language: str = row["language"]
         self.length = lease

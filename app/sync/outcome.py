@@ -62,7 +62,7 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
             )
             await record(connection, lease.tenant_id, failed)
         else:
-            await confirm_credentials(connection, lease.tenant_id, lease.marketplace, read_at=lease.claimed_at)
+            await confirm_credentials(connection, lease.tenant_id, lease.marketplace, stored_at=lease.key_stored_at)
             await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s))
     return status
 

@@ -226,9 +226,9 @@ async def _sync(lease: Lease, report: StageReport, client: MarketplaceClient) ->
 
 async def _reject(lease: Lease, error: CredentialsRejected) -> None:
     async with tenant_scope(lease.tenant_id) as connection:
-        replaced = await was_replaced(connection, lease.tenant_id, lease.marketplace, since=lease.claimed_at)
+        replaced = await was_replaced(connection, lease.tenant_id, lease.marketplace, stored_at=lease.key_stored_at)
         if not replaced:
-            await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail, read_at=lease.claimed_at)
+            await reject_credentials(connection, lease.tenant_id, lease.marketplace, error.detail, stored_at=lease.key_stored_at)
     if replaced:
         # A seller who replaces a key revokes the former one. The run goes on with the one that is stored now.
         for report in lease.stages:

@@ -1,9 +1,15 @@
-"""Which shop a key is of decides what an earlier sync's knowledge is worth."""
+"""Which shop a key is of decides what an earlier sync's knowledge is worth, and which key was asked about whom a verdict is on."""
 
+import asyncio
+import contextvars
+
+import httpx
 import pytest
 
+from app.database import tenant_scope
 from app.sandbox.ozon.keys import issue_ozon_key, issue_ozon_token
 from app.sandbox.tokens import issue_token
+from app.tenants.service import lock_tenant
 from tests.application import Shop
 
 pytestmark = pytest.mark.anyio
@@ -43,3 +49,23 @@ async def test_a_key_that_does_not_say_its_shop_is_taken_for_one_of_another(shop
     [[active, archived]] = await shop.rows(CATALOGUE)
     assert (run["trigger"], run["status"]) == ("credentials", "succeeded")
     assert 0 < active < of_former <= archived
+
+
+async def test_a_verdict_on_the_former_key_is_not_passed_on_one_that_is_just_being_stored(shop: Shop, sandbox: httpx.AsyncClient):
+    await shop.give_key(issue_token(FORMER))
+    await sandbox.post("/faults", json={"kind": "unauthorized", "path": "/ping"})
+    async with tenant_scope(shop.tenant_id) as storing:
+        # Begun before the former key is asked about, committed after it was read.
+        await lock_tenant(storing, shop.tenant_id)
+        await storing.execute("UPDATE credentials SET updated_at = now() WHERE tenant_id = $1", shop.tenant_id)
+        # In a context of its own: a request knows nothing of our open transaction.
+        verify = shop.call("POST", "/tenants/me/credentials/wildberries/verify")
+        verifying = asyncio.create_task(verify, context=contextvars.Context())
+        async with asyncio.timeout(10):
+            while (await sandbox.get("/requests")).json().get("GET /ping", {}).get("401") != 1:
+                await asyncio.sleep(0.01)
+
+    answer = (await verifying).json()
+
+    assert answer["status"] == "valid"
+    assert await shop.rows("SELECT status FROM credentials WHERE tenant_id = $1") == [("valid",)]
