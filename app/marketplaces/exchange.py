@@ -5,7 +5,10 @@ docs/decisions/0009-aiohttp-below-the-sync.md.
 """
 
 import asyncio
+import math
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -25,6 +28,14 @@ SPOOLED_BYTES = MIB
 # What an excerpt is made from. Longer than an excerpt, so that a key is masked before it is cut through.
 EXCERPT_SOURCE_BYTES = 16 * EXCERPT_LENGTH
 SHORTEST_MASKED_PART = 12
+LONGEST_WAIT_S = 86_400.0
+# Anything else can't be sent in a header; a key with a line break in it would show in the error of the HTTP library.
+_SENDABLE = re.compile(r"[\x21-\x7e]{1,4096}")
+
+
+def is_sendable(key: Secret) -> bool:
+    """Whether it can be sent in a header at all."""
+    return _SENDABLE.fullmatch(key.reveal()) is not None
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -82,6 +93,20 @@ class Answer(msgspec.Struct, frozen=True):
                 if len(part) >= SHORTEST_MASKED_PART or part == value:
                     text = text.replace(part, Secret.MASK)
         return text[:EXCERPT_LENGTH]
+
+    def number(self, header: str) -> float | None:
+        """The header's value where it is a number from 0 on; None where it is absent or nonsense."""
+        try:
+            number = float(self.headers.get(header, ""))
+        except ValueError:
+            return None
+        return number if math.isfinite(number) and number >= 0 else None
+
+    def wait(self, header: str, usual: timedelta) -> timedelta:
+        """How long the header asks to wait, in seconds; `usual` where it doesn't say. From a second, since none would be an invitation to a busy loop, to a
+        day."""
+        wait_s = self.number(header)
+        return usual if wait_s is None else timedelta(seconds=min(max(wait_s, 1.0), LONGEST_WAIT_S))
 
     def close(self) -> None:
         """Close the file, if there is one."""
@@ -159,8 +184,8 @@ def _too_large(max_bytes: int) -> UnexpectedResponse:
 
 
 def _no_answer(url: URL, error: Exception) -> MarketplaceDown:
-    # For a seller there is a sentence that says what happens next (app.sync.messages).
-    return MarketplaceDown(f"No whole answer from {url.host} ({type(error).__name__}).")
+    # For a seller there is a sentence that says what happens next (app.sync.messages); how it failed is for the log.
+    return MarketplaceDown(f"No whole answer from {url.host}.", excerpt=type(error).__name__)
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -6,13 +6,14 @@ a page of which nothing can be understood hasn't the documented shape.
 What is raised here is `msgspec.DecodeError`, `UnicodeDecodeError` (msgspec's own for a text that isn't UTF-8) or `RecursionError`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from app.marketplaces.contract import Rejected
+from app.marketplaces.contract import KnownSizes, Marketplace, Rejected
+from app.marketplaces.errors import MarketplaceDown, MarketplaceError, UnexpectedResponse
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -103,6 +104,27 @@ def reason(error: Exception) -> str:
 def is_cut_short(error: Exception) -> bool:
     """Whether JSON that was right so far just ended. msgspec has no error of its own for this."""
     return type(error) is msgspec.DecodeError and str(error) == "Input data was truncated"
+
+
+def misunderstood(marketplace: Marketplace, path: str, error: Exception, excerpt: str = "") -> MarketplaceError:
+    """The error that an answer stands for which can't be read: one that just ends is worth another try, one of another shape is not."""
+    if is_cut_short(error):
+        # A gateway that loses its connection in the middle may still end the HTTP message properly.
+        return MarketplaceDown(f"The answer of {path} is cut short.", detail_ru=f"Ответ {path} оборван.", excerpt=excerpt)
+    name = marketplace.value.capitalize()
+    return UnexpectedResponse(f"{path}: {reason(error)}", detail_ru=f"{name} ответил на {path} не так, как описано.", excerpt=excerpt)
+
+
+async def in_questions(known_sizes: KnownSizes, most: int) -> AsyncIterator[dict[int, str]]:
+    """As many sizes as one question may name, each with its product."""
+    waiting: dict[int, str] = {}
+    async for sizes in known_sizes():
+        waiting.update({int(size.size_id): size.product_external_id for size in sizes if size.size_id.isdecimal()})
+        while len(waiting) >= most:
+            asked = list(waiting)[:most]
+            yield {size: waiting.pop(size) for size in asked}
+    if waiting:
+        yield waiting
 
 
 def text(value: str | None, length: int) -> str:

@@ -114,7 +114,7 @@ async def test_half_an_answer_is_none_and_is_asked_for_once(
 ) -> None:
     marketplace.answer, marketplace.hangs_up = fault, isinstance(fault, bytes)
 
-    with pytest.raises(MarketplaceDown, match=r"No whole answer from 127\.0\.0\.1 \(\w+\)") as failure:
+    with pytest.raises(MarketplaceDown, match=r"No whole answer from 127\.0\.0\.1\.$") as failure:
         await exchange(http, call_to(marketplace, spooled=spooled, timeout_s=0.3))
 
     assert len(marketplace.requests) == 1
@@ -273,9 +273,10 @@ async def test_a_certificate_that_nobody_trusts_ends_the_call_before_the_key_is_
     async with receiver_on(tls=Certificate("127.0.0.1").server_context()) as impostor:
         call = call_to(impostor, url=f"https://127.0.0.1:{impostor.port}/goods")
 
-        with pytest.raises(MarketplaceDown, match="Certificate"):
+        with pytest.raises(MarketplaceDown) as failure:
             await exchange(http, call)
 
+        assert "Certificate" in failure.value.excerpt
         assert impostor.requests == []
 
 

@@ -137,9 +137,10 @@ async def test_what_must_not_be_sent_twice_is_sent_once(server: ScriptedServer, 
 async def test_an_answer_that_never_comes_is_given_up(server: ScriptedServer, http: aiohttp.ClientSession, sleeps: Sleeps) -> None:
     server.replies = [Reply(after_s=30)]
 
-    with pytest.raises(MarketplaceDown, match=r"127\.0\.0\.1 \(TimeoutError\)"):
+    with pytest.raises(MarketplaceDown, match=r"No whole answer from 127\.0\.0\.1\.$") as failure:
         await transport_for(http, sleeps).send(call_to(server, attempts=2, timeout_s=0.05), read)
 
+    assert failure.value.excerpt == "TimeoutError"
     assert len(server.requests) == 2
 
 
@@ -150,9 +151,10 @@ async def test_nobody_listening_is_a_marketplace_that_is_down(http: aiohttp.Clie
     await server.wait_closed()
     call = Call(method="GET", url=f"http://127.0.0.1:{port}/", account="a", group="g")
 
-    with pytest.raises(MarketplaceDown, match="ClientConnectorError"):
+    with pytest.raises(MarketplaceDown, match=r"No whole answer from 127\.0\.0\.1\.$") as failure:
         await transport_for(http, sleeps).send(call, read)
 
+    assert failure.value.excerpt == "ClientConnectorError"
     assert len(sleeps.asked_s) == 4
 
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
-from app.marketplaces.contract import Traffic
-from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, UnexpectedResponse
-from app.marketplaces.exchange import Answer, Call
-from app.marketplaces.items import UNREADABLE, is_cut_short, reason
+from app.marketplaces.contract import Marketplace, Traffic
+from app.marketplaces.errors import CredentialsRejected
+from app.marketplaces.exchange import Answer, Call, is_sendable
+from app.marketplaces.items import UNREADABLE, misunderstood
 from app.marketplaces.ozon.keys import OzonCredentials, OzonKey
 from app.marketplaces.ozon.methods import GROUP, LIMIT, Method
 from app.marketplaces.ozon.refusals import excerpt_of, refusal
@@ -24,8 +24,6 @@ Result = TypeVar("Result")
 
 # "Client-Id header value should be positive integer"; it is an int64.
 _CLIENT_ID = re.compile(r"[1-9][0-9]{0,18}")
-# Anything else can't be sent in a header; a key with a line break in it would show in the error of the HTTP library.
-_SENDABLE_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -80,7 +78,7 @@ class Account:
             try:
                 return read(answer)
             except UNREADABLE as error:
-                raise _misunderstood(method, error, excerpt_of(answer)) from error
+                raise misunderstood(Marketplace.OZON, method.path, error, excerpt_of(answer)) from error
 
         return await self._transport.send(call, understand)
 
@@ -95,18 +93,8 @@ class Account:
                 "This can't be a Client-Id of Ozon, which is a positive number.",
                 detail_ru="Это не может быть Client-Id магазина Ozon: он — положительное число.",
             )
-        if _SENDABLE_KEY.fullmatch(self._secret.reveal()) is None:
+        if not is_sendable(self._secret):
             raise CredentialsRejected(
                 "This can't be a key of Ozon: it is empty, too long, or has characters that no key has.",
                 detail_ru="Это не может быть ключом Ozon: он пуст, слишком длинный или содержит недопустимые символы.",
             )
-
-
-def _misunderstood(method: Method, error: Exception, excerpt: str) -> MarketplaceError:
-    """The error that an answer stands for which can't be read: one that just ends is worth another try, one of another shape is not."""
-    if is_cut_short(error):
-        # A gateway that loses its connection in the middle may still end the HTTP message properly.
-        return MarketplaceDown(f"The answer of {method.path} is cut short.", detail_ru=f"Ответ {method.path} оборван.", excerpt=excerpt)
-    return UnexpectedResponse(
-        f"{method.path}: {reason(error)}", detail_ru=f"Ozon ответил на {method.path} не так, как описано.", excerpt=excerpt
-    )

@@ -3,25 +3,15 @@
 Source: docs.ozon.ru/api/seller, "Request limits", headers sent since 2026-09-25: `Ratelimit-Remaining`, and `Retry-After` in seconds on a 429.
 """
 
-import math
-
 from app.marketplaces.exchange import Answer
 from app.marketplaces.limits import LimitNews
 
 
 def limit_news(answer: Answer) -> LimitNews | None:
     """None where it says nothing."""
-    remaining = _number(answer.headers.get("ratelimit-remaining"))
+    remaining = answer.number("ratelimit-remaining")
     if answer.status != 429:
         return None if remaining is None else LimitNews(int(remaining))
-    retry_after_s = _number(answer.headers.get("retry-after"))
+    retry_after_s = answer.number("retry-after")
     # 0 would be an invitation to a busy loop.
     return LimitNews(retry_after_s=None if retry_after_s is None else max(retry_after_s, 1.0))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None

@@ -5,8 +5,6 @@ decide: a wrong key is 404 like a method that is gone, and a dead key is 403 lik
 Source: docs.ozon.ru/api/seller, "Errors", as of 2026-10-01, and answers seen in 2026.
 """
 
-import math
-from collections.abc import Mapping
 from datetime import timedelta
 
 from app.marketplaces.errors import (
@@ -23,7 +21,6 @@ from app.marketplaces.ozon.methods import ROLE, Method
 
 # Where a refusal doesn't say how long, or says nonsense: the limit is one of calls per second.
 USUAL_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(days=1)
 # "For a few minutes", says Ozon.
 METHOD_CLOSED_FOR = timedelta(minutes=5)
 TRACE_ID_LENGTH = 64
@@ -102,7 +99,7 @@ def refusal(answer: Answer, method: Method) -> MarketplaceError:
         case 404 | 405 | 410:
             return _gone(method, excerpt)
         case 429:
-            return RateLimited(_wait(answer.headers), excerpt=excerpt)
+            return RateLimited(answer.wait("retry-after", USUAL_WAIT), excerpt=excerpt)
         case 408:
             return MarketplaceDown("Ozon gave up waiting for our request.", detail_ru="Ozon не дождался нашего запроса.", excerpt=excerpt)
         case status if status >= 500:
@@ -125,14 +122,3 @@ def excerpt_of(answer: Answer) -> str:
 
 def _gone(method: Method, excerpt: str) -> MethodGone:
     return MethodGone(f"Ozon no longer offers {method.path}.", detail_ru=f"Ozon больше не предлагает {method.path}.", excerpt=excerpt)
-
-
-def _wait(headers: Mapping[str, str]) -> timedelta:
-    try:
-        wait_s = float(headers.get("retry-after", ""))
-    except ValueError:
-        return USUAL_WAIT
-    if not math.isfinite(wait_s) or wait_s < 0:
-        return USUAL_WAIT
-    # 0 would be an invitation to a busy loop.
-    return timedelta(seconds=min(max(wait_s, 1.0), LONGEST_WAIT.total_seconds()))

@@ -9,9 +9,9 @@ from sys import intern
 
 import msgspec
 
-from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, KnownSizes, Page, Rejected
+from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSizes, Page, Rejected
 from app.marketplaces.errors import UnexpectedResponse
-from app.marketplaces.items import WAREHOUSE_LENGTH, text
+from app.marketplaces.items import WAREHOUSE_LENGTH, in_questions, text
 from app.marketplaces.ozon.account import Account
 from app.marketplaces.ozon.lists import list_reader
 from app.marketplaces.ozon.methods import FBO_STOCKS, FBS_STOCKS, OZON_WAREHOUSES
@@ -55,7 +55,7 @@ async def stock_pages(
     empty page."""
     method = FBO_STOCKS if fulfilment is Fulfilment.MARKETPLACE_WAREHOUSE else FBS_STOCKS
     empty = True
-    async for product_of in _in_questions(known_sizes, method.page_size):
+    async for product_of in in_questions(known_sizes, method.page_size):
         skus = [str(sku) for sku in product_of]
         cursor = ""
         paging = Paging(method, cursor)
@@ -84,22 +84,6 @@ async def warehouse_names(account: Account) -> dict[int, str]:
     """What Ozon calls its own warehouses."""
     page = await account.call(OZON_WAREHOUSES, _warehouses.read, WarehousesQuestion(WAREHOUSE_TYPES))
     return {warehouse.warehouse_id: text(warehouse.name, WAREHOUSE_LENGTH) for warehouse in page.items}
-
-
-async def _in_questions(known_sizes: KnownSizes, most: int) -> AsyncIterator[dict[int, str]]:
-    """As many SKUs as one question may name, each with its product."""
-    waiting: dict[int, str] = {}
-    async for sizes in known_sizes():
-        waiting.update(_skus(sizes))
-        while len(waiting) >= most:
-            asked = list(waiting)[:most]
-            yield {sku: waiting.pop(sku) for sku in asked}
-    if waiting:
-        yield waiting
-
-
-def _skus(sizes: list[KnownSize]) -> dict[int, str]:
-    return {int(size.size_id): size.product_external_id for size in sizes if size.size_id.isdecimal()}
 
 
 def _stock(row: StockRow, product: str, names: Mapping[int, str]) -> FetchedStock:

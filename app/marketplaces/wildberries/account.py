@@ -4,7 +4,6 @@ Time-outs, retries and limits are the transport's business; what a refusal means
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -12,10 +11,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from app.marketplaces.contract import Traffic
-from app.marketplaces.errors import CredentialsRejected, MarketplaceDown, MarketplaceError, UnexpectedResponse
-from app.marketplaces.exchange import Answer, Call
-from app.marketplaces.items import UNREADABLE, is_cut_short, reason
+from app.marketplaces.contract import Marketplace, Traffic
+from app.marketplaces.errors import CredentialsRejected, UnexpectedResponse
+from app.marketplaces.exchange import Answer, Call, is_sendable
+from app.marketplaces.items import UNREADABLE, misunderstood
 from app.marketplaces.transport import Transport
 from app.marketplaces.wildberries.hosts import WildberriesHosts
 from app.marketplaces.wildberries.methods import Method
@@ -30,9 +29,6 @@ TEST_KEY = ("This is a test key: it works in Wildberries' sandbox only.", "Эт�
 # A run is put back for so long; for more, it ends, and another one goes on.
 SHORT_INTERVAL_S = 300.0
 
-# Anything else can't be sent in a header; a key with a line break in it would show in the error of the HTTP library.
-_SENDABLE_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -45,7 +41,7 @@ class Account:
     def __init__(self, api_key: Secret, transport: Transport, hosts: WildberriesHosts, client_secret: Secret | None = None) -> None:
         self._transport = transport
         self._hosts = hosts
-        self._is_sendable = _SENDABLE_KEY.fullmatch(api_key.reveal()) is not None
+        self._is_sendable = is_sendable(api_key)
         self.token = read_token(api_key)
         self.access = access_of(self.token, has_secret=bool(client_secret))
         self._headers: dict[str, str | Secret] = {"Authorization": api_key, "Content-Type": "application/json"}
@@ -96,7 +92,7 @@ class Account:
             try:
                 return read(answer)
             except UNREADABLE as error:
-                raise misunderstood(method, error, answer.excerpt) from error
+                raise misunderstood(Marketplace.WILDBERRIES, method.path, error, answer.excerpt) from error
 
         return await self._transport.send(call, understand)
 
@@ -134,16 +130,6 @@ class Account:
         if token is None or seller is None:
             return f"wildberries:{hashlib.sha256(api_key.reveal().encode(errors='replace')).hexdigest()[:32]}:unknown"
         return ":".join(("wildberries", seller, self.access, *([token.service_id] if token.service_id else [])))
-
-
-def misunderstood(method: Method, error: Exception, excerpt: str = "") -> MarketplaceError:
-    """The error that an answer stands for which can't be read: one that just ends is worth another try, one of another shape is not."""
-    if is_cut_short(error):
-        # A gateway that loses its connection in the middle may still end the HTTP message properly.
-        return MarketplaceDown(f"The answer of {method.path} is cut short.", detail_ru=f"Ответ {method.path} оборван.", excerpt=excerpt)
-    return UnexpectedResponse(
-        f"{method.path}: {reason(error)}", detail_ru=f"Wildberries ответил на {method.path} не так, как описано.", excerpt=excerpt
-    )
 
 
 def never_ends(method: Method) -> UnexpectedResponse:

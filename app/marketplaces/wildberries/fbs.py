@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from app.marketplaces.contract import FetchedStock, KnownSize, KnownSizes, Page, Rejected
+from app.marketplaces.contract import FetchedStock, KnownSizes, Page, Rejected
 from app.marketplaces.exchange import Answer
-from app.marketplaces.items import WAREHOUSE_LENGTH, Understood, one_by_one, text
+from app.marketplaces.items import WAREHOUSE_LENGTH, Understood, in_questions, one_by_one, text
 from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.methods import WAREHOUSE_STOCKS, WAREHOUSES
 from app.marketplaces.wildberries.wire import ChrtId, Warehouse, WarehouseStock, WarehouseStocksAnswer, WarehouseStocksQuestion
@@ -25,7 +25,7 @@ async def warehouse_stock_pages(account: Account, known_sizes: KnownSizes) -> As
     warehouses = [warehouse for warehouse in await account.call(WAREHOUSES, _read_warehouses) if not warehouse.is_deleting]
     empty = True
     if warehouses:
-        async for product_of in _in_questions(known_sizes):
+        async for product_of in in_questions(known_sizes, WAREHOUSE_STOCKS.page_size):
             for warehouse in warehouses:
                 stocks, rejected = await account.call(
                     WAREHOUSE_STOCKS, _read_stocks, WarehouseStocksQuestion(list(product_of)), path={"warehouseId": warehouse.id}
@@ -41,22 +41,6 @@ async def warehouse_stock_pages(account: Account, known_sizes: KnownSizes) -> As
                 )
     if empty:
         yield Page([], b"")
-
-
-async def _in_questions(known_sizes: KnownSizes) -> AsyncIterator[dict[int, str]]:
-    """As many sizes as one question may name, each with its product."""
-    waiting: dict[int, str] = {}
-    async for sizes in known_sizes():
-        waiting.update(_ids(sizes))
-        while len(waiting) >= WAREHOUSE_STOCKS.page_size:
-            asked = list(waiting)[: WAREHOUSE_STOCKS.page_size]
-            yield {size: waiting.pop(size) for size in asked}
-    if waiting:
-        yield waiting
-
-
-def _ids(sizes: list[KnownSize]) -> dict[int, str]:
-    return {int(size.size_id): size.product_external_id for size in sizes if size.size_id.isdecimal()}
 
 
 def _read_warehouses(answer: Answer) -> list[Warehouse]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page
+from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, Marketplace, OrderStatus, Page
 from app.marketplaces.errors import UnexpectedResponse
 from app.marketplaces.exchange import Answer
 from app.marketplaces.items import (
@@ -19,12 +19,13 @@ from app.marketplaces.items import (
     NotOurs,
     Understood,
     currency,
+    misunderstood,
     one_by_one,
     price,
     text,
     translated,
 )
-from app.marketplaces.wildberries.account import Account, misunderstood
+from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.methods import ORDER_FEED
 from app.marketplaces.wildberries.wire import FeedAnswer, FeedOrder, FeedPagination, FeedPeriod, FeedQuestion, Srid
 
@@ -94,7 +95,7 @@ async def feed_pages(account: Account, place: FeedPlace) -> AsyncIterator[Page[F
             except UNREADABLE as error:
                 if walking:
                     yield Page([], _encode_place(FeedPlace(read_until=place.read_until)))
-                raise misunderstood(ORDER_FEED, error) from error
+                raise misunderstood(Marketplace.WILDBERRIES, ORDER_FEED.path, error) from error
             offset += len(raws)
             read_all = is_last and first + ORDERS_PER_SLICE >= len(answered.orders)
             reached = FeedPlace(read_until=_instant(snapshot)) if read_all else FeedPlace(place.read_until, start, snapshot, offset)

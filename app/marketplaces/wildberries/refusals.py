@@ -4,8 +4,6 @@ Every part of Wildberries has its own form of error document, and new ones appea
 words, so these are looked for in the whole body. Source: dev.wildberries.ru, "Introduction to API", and answers seen in 2026.
 """
 
-import math
-from collections.abc import Mapping
 from datetime import timedelta
 
 from app.marketplaces.errors import (
@@ -22,7 +20,6 @@ from app.marketplaces.wildberries.methods import Method
 
 # Where a refusal doesn't say how long, or says nonsense.
 USUAL_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(days=1)
 BLOCKED_FOR = timedelta(hours=1)
 
 
@@ -84,7 +81,7 @@ def refusal(answer: Answer, method: Method) -> MarketplaceError:
             # A temporary block; Wildberries doesn't say how long it lasts.
             return RateLimited(BLOCKED_FOR, excerpt=excerpt)
         case 429:
-            return RateLimited(_wait(answer.headers), excerpt=excerpt)
+            return RateLimited(answer.wait("x-ratelimit-retry", USUAL_WAIT), excerpt=excerpt)
         case 408:
             return MarketplaceDown(
                 "Wildberries gave up waiting for our request.", detail_ru="Wildberries не дождался нашего запроса.", excerpt=excerpt
@@ -108,14 +105,3 @@ def _answered(answer: Answer, method: Method) -> tuple[str, str]:
 def _is_json(answer: Answer) -> bool:
     """Whether a method answered, and not some gateway before it with a page of HTML."""
     return answer.body.lstrip()[:1] in (b"{", b"[")
-
-
-def _wait(headers: Mapping[str, str]) -> timedelta:
-    try:
-        wait_s = float(headers.get("x-ratelimit-retry", ""))
-    except ValueError:
-        return USUAL_WAIT
-    if not math.isfinite(wait_s) or wait_s < 0:
-        return USUAL_WAIT
-    # 0 would be an invitation to a busy loop.
-    return timedelta(seconds=min(max(wait_s, 1.0), LONGEST_WAIT.total_seconds()))

@@ -100,12 +100,15 @@ async def _fetched(account: Account, task: Task) -> Rows[RemainsRow] | None:
         ReportNotReady: it is still being made.
     """
     path = {"task_id": task.task_id}
+    # A run that was put back for hours must not store what lay there hours ago.
+    if datetime.now(UTC) - task.ordered_at >= LONGEST_MAKING:
+        return None
     try:
         answer = await account.call(REMAINS_STATUS, lambda answer: _status.decode(answer.body), path=path)
         match answer.data.status:
             case "done":
                 return await account.call(REMAINS_DOWNLOAD, lambda answer: _REPORT.open(answer, REMAINS_DOWNLOAD), path=path)
-            case "new" | "processing" if datetime.now(UTC) - task.ordered_at < LONGEST_MAKING:
+            case "new" | "processing":
                 raise ReportNotReady(max(FIRST_LOOK, timedelta(seconds=REMAINS_STATUS.budget(account.access).interval_s)))
             case _:
                 return None

@@ -13,9 +13,9 @@ from typing import IO, Any, Generic, Self, TypeVar
 
 import msgspec
 
+from app.marketplaces.contract import Marketplace
 from app.marketplaces.exchange import MIB, Answer
-from app.marketplaces.items import UNREADABLE, Understood, understand
-from app.marketplaces.wildberries.account import misunderstood
+from app.marketplaces.items import UNREADABLE, Understood, misunderstood, understand
 from app.marketplaces.wildberries.methods import Method
 
 Row = TypeVar("Row")
@@ -132,7 +132,7 @@ class Rows(Generic[Row]):
         try:
             yield from self._report.read(self._file, self._slices)
         except UNREADABLE as error:
-            raise misunderstood(self._method, error) from error
+            raise misunderstood(Marketplace.WILDBERRIES, self._method.path, error) from error
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, OrderStatus, Page, Rejected
+from app.marketplaces.contract import FetchedOrder, FetchedOrderLine, Fulfilment, Marketplace, OrderStatus, Page, Rejected
 from app.marketplaces.errors import RateLimited
 from app.marketplaces.items import (
     ARTICLE_LENGTH,
@@ -20,11 +20,12 @@ from app.marketplaces.items import (
     USUAL_CURRENCY,
     WAREHOUSE_LENGTH,
     NotOurs,
+    misunderstood,
     price,
     text,
     translated,
 )
-from app.marketplaces.wildberries.account import Account, misunderstood
+from app.marketplaces.wildberries.account import Account
 from app.marketplaces.wildberries.methods import SUPPLIER_ORDERS, SUPPLIER_SALES, Method
 from app.marketplaces.wildberries.rows import Report
 from app.marketplaces.wildberries.wire import Srid, SupplierOrder, SupplierRow, SupplierSale
@@ -93,7 +94,7 @@ async def _walk(
                 try:
                     orders, rejected = translated(understood, translate, lambda row: row.srid)
                 except UNREADABLE as error:
-                    raise misunderstood(method, error) from error
+                    raise misunderstood(Marketplace.WILDBERRIES, method.path, error) from error
                 count += len(orders) + len(rejected)
                 newest = max([*filter(None, (newest, *map(_changed_at, understood[0])))], default=None)
                 # Only the end of an answer is a place to go on from.

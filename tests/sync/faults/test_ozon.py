@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 METHOD_OF_STAGE = {"products": PRODUCT_LIST, "prices": PRICES, "stocks": FBS_STOCKS, "orders": FBS_POSTINGS}
 
 DOWN, REJECTED, LIMITED = "marketplace_unavailable", "credentials_rejected", "marketplace_rate_limited"
-NO_ANSWER = ("Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.", "No whole answer from 127.0.0.1 (*).")
+NO_ANSWER = ("Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.", "No whole answer from 127.0.0.1.")
 NOT_AS_DESCRIBED = "Ozon ответил на {path} не так, как описано."
 GONE = ("marketplace_method_gone", "Ozon больше не предлагает {path}.", "Ozon no longer offers {path}.")
 

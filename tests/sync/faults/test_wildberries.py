@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 METHOD_OF_STAGE = {"products": CARDS_LIST, "prices": GOODS_PRICES, "stocks": WB_WAREHOUSES, "orders": ORDER_FEED}
 
 DOWN = "marketplace_unavailable"
-NO_ANSWER = ("Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.", "No whole answer from 127.0.0.1 (*).")
+NO_ANSWER = ("Маркетплейс не отвечает. Мы попробуем ещё раз по расписанию.", "No whole answer from 127.0.0.1.")
 NOT_AS_DESCRIBED = "Wildberries ответил на {path} не так, как описано."
 
 # The transport makes five attempts, so a burst of four is not noticed.
