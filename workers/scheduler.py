@@ -53,6 +53,16 @@ async def look_at_keys() -> None:
     await ring_for_rechecks()
 
 
+async def _look_at_keys_if_possible() -> None:
+    try:
+        await look_at_keys()
+    except Unavailable:
+        raise
+    except Exception:
+        # A fault of ours about one key must not keep all sellers' syncs from being queued: it stands in the log with its traceback.
+        log.exception("scheduler.look_at_keys_failed")
+
+
 async def run(settings: Settings) -> None:
     """Tick until a signal comes."""
     stop = asyncio.Event()
@@ -70,7 +80,7 @@ async def run(settings: Settings) -> None:
                 await tick()
                 if loop.time() >= next_look_s:
                     next_look_s = loop.time() + KEYS_EVERY_S
-                    await look_at_keys()
+                    await _look_at_keys_if_possible()
             except Unavailable as error:
                 log.warning("scheduler.database_unavailable", detail=error.detail)
             try:

@@ -10,7 +10,7 @@ from app.credentials.tables import Provider
 from app.marketplaces.contract import CredentialStatus
 
 # Ozon: "Client-Id header value should be positive integer"; it is an int64.
-ClientId = Annotated[str, Meta(min_length=1, max_length=19, pattern=r"^[1-9][0-9]{0,18}$", examples=["1234567"])]
+ClientId = Annotated[str, Meta(min_length=1, max_length=18, pattern=r"^[1-9][0-9]{0,17}$", examples=["1234567"])]
 
 
 class CredentialsPatch(In, frozen=True):

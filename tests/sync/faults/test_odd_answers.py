@@ -211,6 +211,23 @@ async def test_a_key_that_ends_in_the_middle_is_told_and_a_new_one_goes_on(ozon:
     assert await ozon.stored() == await ozon.truth()
 
 
+async def test_a_key_that_is_revoked_between_two_pages_keeps_the_first_and_a_new_one_reads_on(open_shop: OpenShop) -> None:
+    seller = await open_shop(Marketplace.WILDBERRIES, 150)
+    await seller.give_key()
+    await seller.trouble("unauthorized", CARDS_LIST.path, skip=1)
+
+    run = await seller.sync()
+
+    assert (run["status"], statuses(run)) == ("failed", ["failed", "pending", "pending", "pending"])
+    assert run["error"] == {"code": "credentials_rejected", "detail": "Wildberries не принимает этот ключ."}
+    assert (await seller.stored()).products == 100
+    await seller.give_key()
+    again = await seller.sync()
+    assert (again["status"], statuses(again)) == ("succeeded", ["succeeded"] * 4)
+    assert (stage_of(again, "products")["created"], stage_of(again, "products")["unchanged"]) == (50, 100)
+    assert await seller.stored() == await seller.truth()
+
+
 NOT_ACCEPTABLE = Reply(406, b"<html>blocked</html>", content_type="text/html")
 FORBIDDEN = json_reply({"title": "forbidden", "detail": "token does not satisfy additional requirements"}, 403)
 
