@@ -31,7 +31,8 @@ WRITE = """
         UPDATE products
            SET price = known.price, discounted_price = known.discounted_price, currency = known.currency, updated_at = now()
           FROM known WHERE known.differs AND products.id = known.id)
-    SELECT count(*) AS known, count(*) FILTER (WHERE differs) AS updated, array_agg(external_id) AS external_ids FROM known
+    SELECT count(*) AS known, count(*) FILTER (WHERE differs) AS updated, (SELECT array_agg(external_id) FROM found WHERE id IS NULL) AS unknown
+      FROM known
 """
 
 
@@ -92,8 +93,7 @@ async def write_prices(connection: Connection, tenant_id: UUID, marketplace: Mar
     rows = {price.product_external_id: _row(price) for price in prices}
     row = await connection.fetchrow(WRITE, tenant_id, marketplace, msgspec.json.encode(list(rows.values())).decode())
     assert row is not None  # an aggregate gives a row
-    unknown = [] if row["known"] == len(rows) else sorted(rows.keys() - set(row["external_ids"] or ()))
-    return Written(row["updated"], row["known"] - row["updated"], unknown)
+    return Written(row["updated"], row["known"] - row["updated"], row["unknown"] or [])
 
 
 def _row(price: FetchedPrice) -> Row:

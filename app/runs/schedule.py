@@ -4,8 +4,9 @@ from uuid import UUID
 
 from app.database import Connection, system_scope
 from app.ids import new_id
-from app.runs.service import PRIORITY, SEALED_KEY, STAGES
-from app.runs.tables import Trigger
+from app.marketplaces.contract import Marketplace
+from app.runs.service import PRIORITY, SEALED_KEY
+from app.runs.tables import Stage, Trigger
 
 BATCH = 500
 
@@ -54,11 +55,11 @@ async def queue_due_tenants() -> int:
     """Queue a run for each account with a usable key of the tenants whose time has come, at most `BATCH` of them. Gives how many tenants were due."""
     async with system_scope() as connection:
         rows = await connection.fetch(DUE, BATCH)
-        for marketplace, stages in STAGES.items():
+        for marketplace in Marketplace:
             tenants: list[UUID] = [row["id"] for row in rows if row[marketplace.value]]
             if tenants:
                 await connection.execute(
-                    QUEUE, [new_id() for _ in tenants], tenants, marketplace, Trigger.SCHEDULE, list(stages), PRIORITY[Trigger.SCHEDULE]
+                    QUEUE, [new_id() for _ in tenants], tenants, marketplace, Trigger.SCHEDULE, list(Stage), PRIORITY[Trigger.SCHEDULE]
                 )
     return len(rows)
 

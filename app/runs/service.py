@@ -20,9 +20,6 @@ from app.runs.tables import RunStatus, Stage, Trigger
 # Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
 PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
 
-# What a run copies where nobody asks for less.
-STAGES: dict[Marketplace, tuple[Stage, ...]] = dict.fromkeys(Marketplace, tuple(Stage))
-
 SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.OZON: "ozon_credentials_encrypted"}
 
 COLUMNS = (
@@ -65,7 +62,7 @@ async def add_run(
 
     After the commit the caller rings with `WakeWorker`; forgetting to costs a moment, since the scheduler rings too.
     """
-    stages = [stage for stage in STAGES[marketplace] if scopes is None or stage in scopes]
+    stages = [stage for stage in Stage if scopes is None or stage in scopes]
     row = await connection.fetchrow(REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger])
     assert row is not None  # an upsert without a WHERE gives its row
     return _run_out(row), row["created"]
