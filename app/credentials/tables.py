@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from piccolo.columns import UUID, Array, Boolean, ForeignKey, SmallInt, Timestamptz, Varchar
+from piccolo.columns import UUID, Array, Boolean, ForeignKey, Integer, SmallInt, Timestamptz, Varchar
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
@@ -32,6 +32,9 @@ class Credential(Table, tablename="credentials"):
     missing_scopes = Array(base_column=Varchar(length=20), default=list)
     read_only = Boolean(default=None, null=True)
     shared = Boolean(default=False, help_text="Another tenant has a key of the same account.")
+    least_interval_minutes = Integer(
+        default=None, null=True, help_text="More frequent syncs would gain nothing by this key; null: not known."
+    )
     expires_at = Timestamptz(default=None, null=True)
     warned_days = SmallInt(default=None, null=True, help_text="The last warning about the expiry that was sent: 30, 7 or 1 days before it.")
     verified_at = Timestamptz(default=None, null=True, help_text="When the marketplace last answered for it; null: never.")

@@ -1,11 +1,21 @@
 """What a seller offers."""
 
+from enum import StrEnum
+
 from piccolo.columns import JSONB, UUID, Array, Bytea, ForeignKey, Integer, Numeric, Timestamptz, Varchar
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
 from app.marketplaces.contract import Marketplace
 from app.tenants.tables import Tenant
+
+
+class StockLevel(StrEnum):
+    """How a product's stock stands to its threshold. It moves with hysteresis, so that one unit sold and returned is not told each time."""
+
+    OK = "ok"
+    LOW = "low"
+    OUT = "out"
 
 
 class Product(Table, tablename="products"):
@@ -26,6 +36,13 @@ class Product(Table, tablename="products"):
     discounted_price = Numeric(digits=(14, 2), default=None, null=True)
     currency = Varchar(length=3, default=None, null=True)
     stock_total = Integer(default=0, help_text="Units that a buyer could order now, in all warehouses.")
+    stock_level = Varchar(
+        length=10,
+        default=None,
+        null=True,
+        choices=StockLevel,
+        help_text="What the seller was last told or spared; null: never compared yet.",
+    )
     low_stock_threshold = Integer(default=None, null=True, help_text="The seller's; null: the tenant's applies.")
     lead_time_days = Integer(default=None, null=True)
     digest = Bytea(default=None, help_text="Of what the marketplace says: an unchanged product is recognised by it and not written.")
@@ -33,6 +50,9 @@ class Product(Table, tablename="products"):
     seller_stock_digest = Bytea(default=None, null=True, help_text="Likewise of its units in the seller's own warehouses.")
     archived_at = Timestamptz(default=None, null=True)
     created_at = Timestamptz(default=None)
-    updated_at = Timestamptz(default=None, help_text="When anything above last changed, stock included.")
+    updated_at = Timestamptz(
+        default=None,
+        help_text="When anything above last changed, stock included. Of one tenant they follow the order of the commits: tenants.changed_at.",
+    )
 
     products_one_per_external_id = Unique([tenant, marketplace, external_id])

@@ -6,7 +6,7 @@ clock decides.
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,27 +16,30 @@ import msgspec
 
 from app.database import Connection, system_scope, tenant_scope
 from app.marketplaces.contract import Marketplace
-from app.runs.schemas import ErrorOut, StageReport
+from app.runs.pauses import PAUSED
+from app.runs.schemas import ErrorOut, Notice, StageReport
 from app.runs.tables import RunStatus, Stage, Trigger
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_S = 20.0
 MOST_CRASHES = 3
+MOST_NOTED = 50
 
 _stages = msgspec.json.Decoder(list[StageReport])
+_notices = msgspec.json.Decoder(dict[str, Notice])
 
 CLAIMED = (
     'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
-    "(SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
+    "notices, (SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
     "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at"
 )
 
 CLAIM = f"""
     UPDATE sync_runs
-       SET status = 'running', attempt = attempt + 1, lease_until = now() + $1, worker = $2, started_at = coalesce(started_at, now())
+       SET status = 'running', attempt = attempt + 1, revision = revision + 1, lease_until = now() + $1, worker = $2, started_at = coalesce(started_at, now())
      WHERE id = (
            SELECT id FROM sync_runs
-            WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3)
+            WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3) AND NOT {PAUSED}
             ORDER BY priority, not_before
               FOR UPDATE SKIP LOCKED
             LIMIT 1)
@@ -45,7 +48,7 @@ CLAIM = f"""
 
 HOLD = """
     UPDATE sync_runs
-       SET lease_until = now() + $3, stages = $4, stage = $5, done = $6, total = $7
+       SET lease_until = now() + $3, stages = $4, stage = $5, done = $6, total = $7, notices = $8, revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
  RETURNING true
 """
@@ -54,13 +57,14 @@ HEARTBEAT = "UPDATE sync_runs SET lease_until = now() + $3 WHERE id = $1 AND att
 
 PUT_BACK = """
     UPDATE sync_runs
-       SET status = 'queued', lease_until = NULL, worker = NULL, stages = $3, not_before = now() + $4, rung_at = NULL
+       SET status = 'queued', lease_until = NULL, worker = NULL, stages = $3, not_before = now() + $4, rung_at = NULL, revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
 """
 
 FINISH = """
     UPDATE sync_runs
-       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, error_code = $5, error_detail = $6, finished_at = now()
+       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, error_code = $5, error_detail = $6, finished_at = now(),
+           revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
  RETURNING extract(epoch FROM now() - started_at)
 """
@@ -91,6 +95,8 @@ class Lease:
         self._claimed = time.monotonic()
         self.language: str = row["language"]
         self.length = lease
+        # What the end of the run will tell, by event type; what an earlier worker noted is in it.
+        self.notices: Mapping[str, Notice] = _notices.decode(row["notices"]) if row["notices"] else {}
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
 
@@ -101,12 +107,12 @@ class Lease:
     @asynccontextmanager
     async def writing(self, stage: StageReport, *, total: int | None = None) -> AsyncGenerator[Connection]:
         """A transaction that writes for the run. It ends by proving the lease, renewing it, and saying how far the stage is; if it does not commit, the
-        counts that the body raised are as they were before.
+        counts that the body raised, and what it noted, are as they were before.
 
         Raises:
             LeaseLost: nothing was written; stop.
         """
-        before = msgspec.structs.asdict(stage)
+        before, notices = msgspec.structs.asdict(stage), self.notices
         try:
             async with tenant_scope(self.tenant_id) as connection:
                 yield connection
@@ -114,7 +120,15 @@ class Lease:
         except BaseException:
             for name, value in before.items():
                 setattr(stage, name, value)
+            self.notices = notices
             raise
+
+    def note(self, event_type: str, ids: Sequence[UUID]) -> None:
+        """Have the end of the run tell of these products or orders; call it inside `writing`, whose transaction keeps it."""
+        if ids:
+            before = self.notices.get(event_type, Notice())
+            noted = Notice(before.total + len(ids), (*before.ids, *ids)[:MOST_NOTED])
+            self.notices = {**self.notices, event_type: noted}
 
     async def hold(self, connection: Connection, stage: StageReport, *, total: int | None = None) -> None:
         """Prove the lease in a transaction that writes for the run, and lock it until the commit.
@@ -122,7 +136,9 @@ class Lease:
         Raises:
             LeaseLost: roll back and stop.
         """
-        if not await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, self._reports(), stage.name, stage.fetched, total):
+        notices = msgspec.json.encode(self.notices).decode() if self.notices else None
+        reached = (self._reports(), stage.name, stage.fetched, total, notices)
+        if not await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, *reached):
             raise LeaseLost
 
     async def renew(self) -> None:

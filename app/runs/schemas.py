@@ -62,6 +62,13 @@ class StageReport(msgspec.Struct, omit_defaults=False):
         return self.created + self.updated + self.archived
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """What the end of a run tells of one kind of event: how many products or orders, and the ids of the first `MOST_NOTED` of them."""
+
+    total: int = 0
+    ids: tuple[UUID, ...] = ()
+
+
 class Progress(msgspec.Struct, frozen=True):
     """Where a run is: items of the present stage, and of how many where that is known."""
 

@@ -44,7 +44,7 @@ REQUEST = f"""
 
 CANCEL = """
     UPDATE sync_runs
-       SET status = 'cancelled', lease_until = NULL, finished_at = now()
+       SET status = 'cancelled', lease_until = NULL, finished_at = now(), revision = revision + 1
      WHERE tenant_id = $1 AND marketplace = $2 AND status IN ('queued', 'running')
 """
 

@@ -11,7 +11,7 @@ MOST_RINGS = 64
 
 EXPIRED = """
     UPDATE sync_runs
-       SET status = 'queued', crashes = crashes + 1, lease_until = NULL, worker = NULL, not_before = now(), rung_at = NULL
+       SET status = 'queued', revision = revision + 1, crashes = crashes + 1, lease_until = NULL, worker = NULL, not_before = now(), rung_at = NULL
      WHERE id IN (SELECT id FROM sync_runs WHERE status = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED)
 """
 

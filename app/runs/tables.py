@@ -60,10 +60,24 @@ class SyncRun(Table, tablename="sync_runs"):
     total = Integer(default=None, null=True, help_text="Items of the present stage where known.")
     error_code = Varchar(length=50, default=None, null=True)
     error_detail = Varchar(length=500, default=None, null=True)
+    notices = JSONB(default=None, null=True, help_text="What its end tells beside how it went: app.runs.schemas.Notice by event type.")
+    revision = Integer(default=0, help_text="Raised by each write that somebody who looks on would see; the heartbeat's is none.")
     queued_at = Timestamptz(default=None)
     rung_at = Timestamptz(default=None, null=True, help_text="When a worker was last woken for it.")
     started_at = Timestamptz(default=None, null=True)
     finished_at = Timestamptz(default=None, null=True)
+
+
+class SyncPause(Table, tablename="sync_pauses"):
+    """Syncs that an operator holds up: no run that a row matches is claimed, and the schedule adds none. Nearly always there is no row."""
+
+    id = UUID(primary_key=True, default=None)
+    tenant = ForeignKey(Tenant, null=True, default=None, db_column_name="tenant_id", help_text="Null: all tenants.")
+    marketplace = Varchar(length=20, default=None, null=True, choices=Marketplace, help_text="Null: both marketplaces.")
+    reason = Varchar(length=200, default="", help_text="The operator's words, for other operators.")
+    paused_at = Timestamptz(default=None)
+
+    sync_pauses_one_of_a_kind = Unique([tenant, marketplace], nulls_distinct=False)
 
 
 class SyncLog(Table, tablename="sync_logs"):

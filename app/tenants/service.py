@@ -1,5 +1,6 @@
 """A seller's company: made, looked at, changed."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,11 @@ REPLAN = """
 """
 
 
+CHANGE_TIME = """
+    UPDATE tenants SET changed_at = greatest(clock_timestamp(), changed_at + interval '1 microsecond') WHERE id = $1 RETURNING changed_at
+"""
+
+
 async def create_tenant(connection: Connection, name: str, marketplace_type: Marketplace) -> TenantOut:
     """Add a tenant in the caller's transaction, which has to be of `system_scope()`: nobody is inside the new walls yet."""
     row = await connection.fetchrow(CREATE, new_id(), name, marketplace_type, get_settings().sync_default_interval_minutes)
@@ -66,6 +72,20 @@ async def lock_tenant(connection: Connection, tenant_id: UUID) -> str:
     if language is None:
         raise NotFound("There is no such tenant.")
     return language
+
+
+async def take_change_time(connection: Connection, tenant_id: UUID) -> datetime:
+    """The instant of a change to the tenant's catalogue, for `products.updated_at`: later than every one before it, whatever the clock does. The tenant's row is
+    locked until the commit, so the instants follow the order of the commits, and who reads on behind one misses nothing. Take it before the products' rows
+    are locked, and only where something changes.
+
+    Raises:
+        NotFound: the tenant was erased.
+    """
+    changed_at = await connection.fetchval(CHANGE_TIME, tenant_id)
+    if changed_at is None:
+        raise NotFound("There is no such tenant.")
+    return changed_at
 
 
 async def get_tenant(tenant_id: UUID) -> TenantOut:

@@ -24,5 +24,8 @@ class Tenant(Table, tablename="tenants"):
     ozon_credentials_encrypted = Text(default=None, null=True, secret=True)
     google_credentials_encrypted = Text(default=None, null=True, secret=True)
     event_sequence = BigInt(default=0, help_text="The sequence number of the tenant's newest event; they have no gaps.")
+    changed_at = Timestamptz(
+        default=None, null=True, help_text="The newest products.updated_at; each transaction that changes products takes a later one."
+    )
     created_at = Timestamptz(default=None)
     updated_at = Timestamptz(default=None)
