@@ -24,6 +24,8 @@ from app.secret import Secret
 
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
+# A server that hangs, or a way to it that swallows everything, is noticed this late. No statement of ours takes a tenth of it.
+STATEMENT_TIMEOUT_S = 60.0
 
 LOST = (
     OSError,
@@ -34,6 +36,11 @@ LOST = (
     asyncpg.InterfaceError,
 )
 """How asyncpg says that the connection is gone."""
+
+# Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html: too few resources, such as a full disk; an operator's intervention,
+# such as a restart; trouble of the system, such as a failing disk; a transaction that lost against another; a standby that only reads, in a failover.
+TRANSIENT = ("53", "57", "58", "40", "25006", "55P03")
+"""How the codes begin of errors that are no fault of the statement: the same one may succeed later."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +89,8 @@ class Door(PostgresTransaction):
             except BaseException:  # noqa: BLE001 - what the body raised says more
                 await self._fail(exception)
             await self._engine.release(self.connection)
+            if _is_transient(exception):
+                raise Unavailable("The database can't do that at present.") from exception
             return False
         try:
             outcome = await self.connection.execute("COMMIT")
@@ -102,7 +111,7 @@ class Door(PostgresTransaction):
         with suppress(asyncpg.InterfaceError):  # asyncpg took it back itself
             self.connection.terminate()
         await self._engine.release(self.connection)
-        if lost:
+        if lost or _is_transient(error):
             raise Unavailable("The database went away.") from error
         raise error
 
@@ -111,6 +120,10 @@ class Door(PostgresTransaction):
             return self.connection.is_closed()
         except asyncpg.InterfaceError:
             return True
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and (getattr(error, "sqlstate", None) or "").startswith(TRANSIENT)
 
 
 class Database(PostgresEngine):
@@ -137,7 +150,7 @@ class Database(PostgresEngine):
         """
         self.configure(url)
         try:
-            await self.start_connection_pool(min_size=1, max_size=pool_size, reset=_keep_session)
+            await self.start_connection_pool(min_size=1, max_size=pool_size, reset=_keep_session, command_timeout=STATEMENT_TIMEOUT_S)
             connection = await self.acquire()
             try:
                 bypasses: bool = await connection.fetchval("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")

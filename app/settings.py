@@ -19,6 +19,8 @@ from app.secret import Secret
 Value = TypeVar("Value")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+LONGEST_LEASE_S = 600
+
 DEVELOPMENT_SERVERS_FILE = "running.env"
 """In `DATA_DIR`: where `stock-tracker dev` says which servers it runs, so that other commands on this machine find them."""
 
@@ -46,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ozon_api_url: str
     marketplace_limits_enabled: bool
     sync_default_interval_minutes: int
+    sync_lease_s: int
     webhook_allowed_networks: tuple[Network, ...]
     webhook_retry_schedule_s: tuple[int, ...]
     cache_enabled: bool
@@ -107,6 +110,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         ozon_api_url=read.web_address("OZON_API_URL", "https://api-seller.ozon.ru"),
         marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
+        sync_lease_s=read.number("SYNC_LEASE_S", 60, 3, LONGEST_LEASE_S),
         webhook_allowed_networks=read.each("WEBHOOK_ALLOWED_NETWORKS", "", ipaddress.ip_network, "172.16.0.0/12,fd00::/8"),
         webhook_retry_schedule_s=read.each(
             "WEBHOOK_RETRY_SCHEDULE_S", "5,300,1800,7200,18000,36000,50400,72000,86400", _positive_seconds, "5,300,1800"

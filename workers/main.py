@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import structlog
 import uvloop
@@ -39,6 +40,7 @@ async def run(settings: Settings, concurrency: int) -> None:
     credentials.start(settings)
     webhooks.start(settings)
     sync.runner.concurrency = concurrency
+    sync.runner.lease = timedelta(seconds=settings.sync_lease_s)
     sync.runner.wake()  # for what was left by the last process
     # What is alive now lives as long as the process: a collection need not walk it each time.
     gc.collect()

@@ -18,7 +18,7 @@ from app.errors import Unavailable
 from app.jobs import broker
 from app.observability.logs import configure_logs
 from app.runs.schedule import BATCH, queue_due_tenants
-from app.runs.sweep import requeue_expired, ring_for_waiting
+from app.runs.sweep import Sweep, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.webhooks.dispatch import ring_if_due
 
@@ -26,6 +26,8 @@ TICK_S = 1.0
 KEYS_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
+
+sweep = Sweep()
 
 
 async def tick() -> None:
@@ -36,7 +38,7 @@ async def tick() -> None:
     """
     while await queue_due_tenants() == BATCH:
         pass
-    await requeue_expired()
+    await sweep.requeue_expired()
     await ring_for_waiting()
     await ring_if_due()
 
@@ -69,6 +71,8 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Longer than a worker needs to notice that the database is back, however long it hung.
+    sweep.patience_s = settings.sync_lease_s / 4
     await database.open(settings.database_url, pool_size=2, production=settings.production)
     broker.connect_to(settings.redis_url.reveal())
     await broker.startup()

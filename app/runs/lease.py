@@ -21,7 +21,6 @@ from app.runs.schemas import ErrorOut, Notice, StageReport
 from app.runs.tables import RunStatus, Stage, Trigger
 
 LEASE = timedelta(seconds=60)
-HEARTBEAT_S = 20.0
 MOST_CRASHES = 3
 MOST_NOTED = 50
 
@@ -57,7 +56,7 @@ HEARTBEAT = "UPDATE sync_runs SET lease_until = now() + $3 WHERE id = $1 AND att
 
 PUT_BACK = """
     UPDATE sync_runs
-       SET status = 'queued', lease_until = NULL, worker = NULL, stages = $3, not_before = now() + $4, rung_at = NULL, revision = revision + 1
+       SET status = 'queued', lease_until = NULL, worker = NULL, stages = coalesce($3, stages), not_before = now() + $4, rung_at = NULL, revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
 """
 
@@ -151,6 +150,16 @@ class Lease:
             if await connection.execute(HEARTBEAT, self.run_id, self.attempt, self.length) == "UPDATE 0":
                 raise LeaseLost
 
+    async def give_back(self) -> None:
+        """Give the run back to the queue as the database has it: the outcome of the last transaction is not known here.
+
+        Raises:
+            LeaseLost: it is not ours to give.
+        """
+        async with tenant_scope(self.tenant_id) as connection:
+            if await connection.execute(PUT_BACK, self.run_id, self.attempt, None, timedelta()) == "UPDATE 0":
+                raise LeaseLost
+
     async def put_back(self, delay: timedelta = timedelta()) -> None:
         """Give the run back to the queue as it stands, due after `delay`.
 
@@ -179,8 +188,8 @@ class Lease:
         return msgspec.json.encode(self.stages).decode()
 
 
-async def claim(worker: str, run_id: UUID | None = None) -> Lease | None:
+async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEASE) -> Lease | None:
     """The most urgent run that is due, or that very run if it waits; None where there is nothing to do."""
     async with system_scope() as connection:
-        row = await connection.fetchrow(CLAIM, LEASE, worker, run_id)
-    return Lease(row) if row else None
+        row = await connection.fetchrow(CLAIM, length, worker, run_id)
+    return Lease(row, length) if row else None

@@ -1,18 +1,31 @@
 """Finding what was lost: runs whose worker vanished, and runs that nobody was woken for. Any number of schedulers may sweep at once."""
 
+import time
+
 from app.database import system_scope
 from app.jobs import enqueue
 from app.runs.jobs import WakeWorker
+from app.settings import LONGEST_LEASE_S
 
 # A doorbell may be lost with Redis; after this it is rung again.
 RING_AGAIN_S = 20
 # One ring wakes one worker slot, and a slot goes on until nothing is due: more rings than slots help nobody.
 MOST_RINGS = 64
+# Between two looks; more is a time in which the database was away, or this process was stopped.
+LONGEST_GAP_S = 5.0
+APART_S = 40
 
-EXPIRED = """
+# A lease that reaches further into the future than any is given was given by a clock that has been put back since; its worker is not known to be dead.
+# Runs that were lost together twice come back one by one: the one that kills its worker takes all that run beside it along, and they must not be taken for
+# its accomplices three times.
+EXPIRED = f"""
     UPDATE sync_runs
-       SET status = 'queued', revision = revision + 1, crashes = crashes + 1, lease_until = NULL, worker = NULL, not_before = now(), rung_at = NULL
-     WHERE id IN (SELECT id FROM sync_runs WHERE status = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED)
+       SET status = 'queued', revision = revision + 1, crashes = crashes + (lease_until < now())::int, lease_until = NULL, worker = NULL,
+           not_before = now() + random() * crashes * interval '{APART_S} s', rung_at = NULL
+     WHERE id IN (
+           SELECT id FROM sync_runs
+            WHERE status = 'running' AND (lease_until < now() OR lease_until > now() + interval '{2 * LONGEST_LEASE_S} s')
+              FOR UPDATE SKIP LOCKED)
 """
 
 FORGOTTEN = f"""
@@ -25,6 +38,36 @@ FORGOTTEN = f"""
               FOR UPDATE SKIP LOCKED
             LIMIT $1)
 """
+
+
+class Sweep:
+    """Puts runs back whose lease ran out. A scheduler calls it at each tick, with one object all the time.
+
+    After a time without the database it waits for `patience_s` seconds: workers that are alive could not renew their leases either, and do so now, or give their
+    runs back themselves. Only what is left then was lost by a crash.
+    """
+
+    def __init__(self, patience_s: float = 0.0) -> None:
+        self.patience_s = patience_s
+        self._seen: float | None = None
+        self._steady_since = 0.0
+
+    async def requeue_expired(self) -> int:
+        """Gives how many there were.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        now = time.monotonic()
+        if self._seen is None or now - self._seen > LONGEST_GAP_S:
+            self._steady_since = now
+        if now - self._steady_since < self.patience_s:
+            async with system_scope():
+                self._seen = time.monotonic()
+            return 0
+        lost = await requeue_expired()
+        self._seen = time.monotonic()
+        return lost
 
 
 async def requeue_expired() -> int:

@@ -1,6 +1,7 @@
 """One run, start to finish."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +23,7 @@ from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
 from app.runs.checkpoints import load_checkpoint
-from app.runs.lease import HEARTBEAT_S, MOST_CRASHES, Lease, LeaseLost, claim
+from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim
 from app.runs.log import write_sync_log
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
@@ -38,6 +39,9 @@ NEEDS_PRODUCTS = (Stage.PRICES, Stage.STOCKS)
 DEFAULT_CONCURRENCY = 64
 # A shutdown waits for the write that is under way, not for the page that is being fetched.
 STOP_PATIENCE_S = 5.0
+HEARTBEATS_PER_LEASE = 3
+# Between two attempts to reach a database that is away.
+UNAVAILABLE_PAUSE_S = 1.0
 # A run that the marketplace keeps waiting ends at some time, for the next one to begin.
 MOST_WAITING = timedelta(hours=24)
 
@@ -47,9 +51,10 @@ log = structlog.get_logger(__name__)
 class Runner:
     """Carries out runs in this process, `concurrency` at once."""
 
-    def __init__(self, worker: str, concurrency: int = DEFAULT_CONCURRENCY) -> None:
+    def __init__(self, worker: str, concurrency: int = DEFAULT_CONCURRENCY, lease: timedelta = LEASE) -> None:
         self.worker = worker
         self.concurrency = concurrency
+        self.lease = lease
         self.stopping = False
         self._drains: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -65,7 +70,7 @@ class Runner:
     async def _drain(self) -> None:
         """Carry out the most urgent run that is due, and so on until none is."""
         try:
-            while not self.stopping and (lease := await claim(self.worker)) is not None:
+            while not self.stopping and (lease := await claim(self.worker, length=self.lease)) is not None:
                 await self._carry_out(lease)
         except Unavailable as error:
             # The scheduler rings again.
@@ -76,7 +81,7 @@ class Runner:
 
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
-        lease = None if self.stopping else await claim(self.worker, run_id)
+        lease = None if self.stopping else await claim(self.worker, run_id, self.lease)
         if lease is None:
             return False
         await self._carry_out(lease)
@@ -113,10 +118,24 @@ async def _carry_out(lease: Lease) -> None:
             log.warning("run.lease_lost")
             return
         except Unavailable as error:
-            # The lease runs out and another worker goes on at the checkpoint.
             log.warning("run.database_unavailable", detail=error.detail)
+            await _give_back_when_possible(lease)
             return
         await enqueue(DeliverEvents())
+
+
+async def _give_back_when_possible(lease: Lease) -> None:
+    """The database went away in the middle. Once it is back, the run goes on at its checkpoint at once, and nobody takes it for one that killed its worker."""
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1) * UNAVAILABLE_PAUSE_S)
+        try:
+            await lease.give_back()
+        except LeaseLost:
+            return
+        except Unavailable:
+            continue
+        log.info("run.given_back")
+        return
 
 
 async def _run_stages(lease: Lease) -> None:
@@ -251,8 +270,9 @@ async def _heartbeat(lease: Lease) -> AsyncGenerator[None]:
 
     async def beat() -> None:
         nonlocal lost
+        pause_s = often_s = lease.length.total_seconds() / HEARTBEATS_PER_LEASE
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(pause_s)
             try:
                 await lease.renew()
             except LeaseLost:
@@ -261,6 +281,9 @@ async def _heartbeat(lease: Lease) -> AsyncGenerator[None]:
                 return
             except Unavailable:
                 log.warning("run.heartbeat_missed")
+                pause_s = min(UNAVAILABLE_PAUSE_S, often_s)
+            else:
+                pause_s = often_s
 
     beating = asyncio.create_task(beat())
     try:
