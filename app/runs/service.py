@@ -37,6 +37,7 @@ REQUEST = f"""
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
         DO UPDATE SET priority = least(sync_runs.priority, excluded.priority),
                       "full" = sync_runs."full" OR (excluded."full" AND sync_runs.attempt = 0),
+                      revision = sync_runs.revision + (excluded."full" AND sync_runs.attempt = 0 AND NOT sync_runs."full")::int,
                       scopes = CASE WHEN sync_runs.attempt > 0 OR sync_runs.scopes @> excluded.scopes THEN sync_runs.scopes
                                ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END
  RETURNING {COLUMNS}, id = $1 AS created
@@ -65,7 +66,7 @@ async def add_run(
     stages = [stage for stage in Stage if scopes is None or stage in scopes]
     row = await connection.fetchrow(REQUEST, new_id(), tenant_id, marketplace, trigger, stages, full, PRIORITY[trigger])
     assert row is not None  # an upsert without a WHERE gives its row
-    return _run_out(row), row["created"]
+    return run_out(row), row["created"]
 
 
 async def cancel_active(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
@@ -108,7 +109,7 @@ async def get_run(tenant_id: UUID, run_id: UUID) -> RunOut:
         row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sync_runs WHERE tenant_id = $1 AND id = $2", tenant_id, run_id)
     if row is None:
         raise NotFound(f"No sync {run_id}.")
-    return _run_out(row)
+    return run_out(row)
 
 
 async def list_runs(
@@ -128,11 +129,12 @@ async def list_runs(
             tenant_id, status, marketplace, since, after, limit + 1,
         )  # fmt: skip
     more = len(rows) > limit
-    items = [_run_out(row) for row in rows[:limit]]
+    items = [run_out(row) for row in rows[:limit]]
     return PageOut(items, encode_cursor(query, (items[-1].id,)) if more else None)
 
 
-def _run_out(row: Any) -> RunOut:
+def run_out(row: Any) -> RunOut:
+    """The run as the API tells it, from a row with `COLUMNS`."""
     return RunOut(
         id=row["id"],
         marketplace=Marketplace(row["marketplace"]),
