@@ -14,10 +14,12 @@ from app.runs.checkpoints import Progressed, load_cursor_of_run, save_checkpoint
 from app.runs.lease import Lease
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
+from app.tenants.service import NEXT_CHANGE
 
 # What is compared is rounded as it is stored: a price of three decimals would differ for ever. A look-up for each id, which is what a scalar subquery
-# always is; a join by it becomes a walk over all products, for each batch, while the planner knows nothing of them.
-WRITE = """
+# always is; a join by it becomes a walk over all products, for each batch, while the planner knows nothing of them. The instant is `take_change_time`'s: no
+# product's row can be locked before it is there to be written.
+WRITE = f"""
     WITH found AS MATERIALIZED (
         SELECT fetched.*, (SELECT product.id FROM products AS product
                             WHERE product.tenant_id = $1 AND product.marketplace = $2 AND product.external_id = fetched.external_id) AS id
@@ -27,10 +29,13 @@ WRITE = """
                (product.price, product.discounted_price, product.currency)
                IS DISTINCT FROM (found.price, found.discounted_price, found.currency) AS differs
           FROM found JOIN products AS product ON product.id = found.id),
+    change AS (
+        UPDATE tenants SET changed_at = {NEXT_CHANGE} FROM (SELECT true FROM known WHERE differs LIMIT 1) AS any_differs
+         WHERE tenants.id = $1 RETURNING changed_at),
     written AS (
         UPDATE products
-           SET price = known.price, discounted_price = known.discounted_price, currency = known.currency, updated_at = now()
-          FROM known WHERE known.differs AND products.id = known.id)
+           SET price = known.price, discounted_price = known.discounted_price, currency = known.currency, updated_at = change.changed_at
+          FROM known, change WHERE known.differs AND products.id = known.id)
     SELECT count(*) AS known, count(*) FILTER (WHERE differs) AS updated, (SELECT array_agg(external_id) FROM found WHERE id IS NULL) AS unknown
       FROM known
 """

@@ -9,6 +9,7 @@ import msgspec
 from app.database import Connection
 from app.ids import new_id, new_id_text
 from app.marketplaces.contract import FetchedProduct, Marketplace, Size
+from app.tenants.service import take_change_time
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -27,20 +28,23 @@ UPSERT = """
            (id, tenant_id, marketplace, external_id, article, title, brand, category, barcodes, sizes, image_url, digest,
             stock_total, archived_at, created_at, updated_at)
     SELECT id, $1, $2, external_id, article, title, brand, category, barcodes, sizes, image_url, decode(digest, 'base64'),
-           0, CASE WHEN archived THEN now() END, now(), now()
+           0, CASE WHEN archived THEN $4::timestamptz END, $4, $4
       FROM json_to_recordset($3) AS fetched
            (id uuid, external_id text, article text, title text, brand text, category text, barcodes text[], sizes jsonb, image_url text,
             digest text, archived bool)
         ON CONFLICT (tenant_id, marketplace, external_id) DO UPDATE
        SET article = excluded.article, title = excluded.title, brand = excluded.brand, category = excluded.category,
            barcodes = excluded.barcodes, sizes = excluded.sizes, image_url = excluded.image_url, digest = excluded.digest,
-           archived_at = CASE WHEN excluded.archived_at IS NOT NULL THEN coalesce(products.archived_at, now()) END, updated_at = now()
+           archived_at = CASE WHEN excluded.archived_at IS NOT NULL THEN coalesce(products.archived_at, excluded.archived_at) END,
+           updated_at = excluded.updated_at
 """
 
-ARCHIVE = """
-    UPDATE products SET archived_at = now(), updated_at = now()
+ACTIVE = """
+    SELECT array_agg(id) FROM products
      WHERE tenant_id = $1 AND marketplace = $2 AND external_id = ANY($3::text[]) AND archived_at IS NULL
 """
+
+ARCHIVE = "UPDATE products SET archived_at = $2, updated_at = $2 WHERE id = ANY($1::uuid[]) AND archived_at IS NULL"
 
 # EXCEPT is sorted or hashed, whatever the planner knows of these tables, which at a first sync is nothing; it would join them by nested loops.
 UNSEEN = """
@@ -56,7 +60,7 @@ MISSING = f"""
 """
 
 ARCHIVE_MISSING = f"""
-    UPDATE products SET archived_at = now(), updated_at = now()
+    UPDATE products SET archived_at = $3, updated_at = $3
      WHERE tenant_id = $1 AND marketplace = $2 AND external_id = ANY(ARRAY({UNSEEN}))
 """
 
@@ -107,8 +111,9 @@ async def write_products(connection: Connection, tenant_id: UUID, marketplace: M
             created += 1
         differing.append((mark, product))
     if differing:
+        changed_at = await take_change_time(connection, tenant_id)
         rows = [_row(product, mark) for mark, product in differing]
-        await connection.execute(UPSERT, tenant_id, marketplace, msgspec.json.encode(rows).decode())
+        await connection.execute(UPSERT, tenant_id, marketplace, msgspec.json.encode(rows).decode(), changed_at)
     updated = len(differing) - created - archived
     return Written(created=created, updated=updated, archived=archived, unchanged=len(fetched) - len(differing))
 
@@ -131,7 +136,10 @@ def _row(product: FetchedProduct, mark: bytes) -> Row:
 
 async def archive(connection: Connection, tenant_id: UUID, marketplace: Marketplace, external_ids: Sequence[str]) -> int:
     """Archive the products that the marketplace says are gone; how many were active."""
-    tag = await connection.execute(ARCHIVE, tenant_id, marketplace, list(external_ids))
+    active = await connection.fetchval(ACTIVE, tenant_id, marketplace, list(external_ids))
+    if not active:
+        return 0
+    tag = await connection.execute(ARCHIVE, active, await take_change_time(connection, tenant_id))
     return int(tag.rsplit(" ", 1)[1])
 
 
@@ -162,5 +170,5 @@ async def count_missing(connection: Connection, tenant_id: UUID, marketplace: Ma
 
 
 async def archive_missing(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
-    """Archive what a complete full pass did not meet."""
-    await connection.execute(ARCHIVE_MISSING, tenant_id, marketplace)
+    """Archive what a complete full pass did not meet; there has to be something."""
+    await connection.execute(ARCHIVE_MISSING, tenant_id, marketplace, await take_change_time(connection, tenant_id))

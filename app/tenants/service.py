@@ -37,10 +37,8 @@ REPLAN = """
      WHERE id = $1 AND next_sync_at IS NOT NULL
 """
 
-
-CHANGE_TIME = """
-    UPDATE tenants SET changed_at = greatest(clock_timestamp(), changed_at + interval '1 microsecond') WHERE id = $1 RETURNING changed_at
-"""
+NEXT_CHANGE = "greatest(clock_timestamp(), changed_at + interval '1 microsecond')"
+CHANGE_TIME = f"UPDATE tenants SET changed_at = {NEXT_CHANGE} WHERE id = $1 RETURNING changed_at"
 
 
 async def create_tenant(connection: Connection, name: str, marketplace_type: Marketplace) -> TenantOut:
