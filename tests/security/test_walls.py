@@ -12,7 +12,7 @@ from app.database import database, system_scope, tenant_scope
 from app.errors import StartRefused, Unavailable
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
-from app.products.store import write_products
+from app.products.store import note_sightings, write_products
 from app.secret import Secret
 from tests.factories import create_tenant, product
 
@@ -27,6 +27,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/credentials/sharing.py": "which shop several tenants have a key of, to warn each without naming the other",
     "app/cli/preflight.py": "an operator's start: are there values that nobody can open",
     "app/runs/lease.py": "a worker claims the most urgent run of all tenants",
+    "app/runs/progress.py": "one look at all runs that somebody follows; each was found inside its tenant's walls first",
     "app/runs/schedule.py": "who is due",
     "app/runs/sweep.py": "whose worker vanished",
     "app/webhooks/dispatch.py": "which events have no deliveries yet",
@@ -54,7 +55,7 @@ async def test_a_row_cannot_be_written_into_another_tenant(clean_database):
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with tenant_scope(acme) as connection:
-            await write_products(connection, rival, Marketplace.WILDBERRIES, [product("1")])
+            await note_sightings(connection, rival, Marketplace.WILDBERRIES, ["1"])
 
 
 async def test_outside_of_a_door_no_row_is_visible(clean_database):
