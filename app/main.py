@@ -25,7 +25,7 @@ from app.observability.access_log import AccessLog
 from app.observability.health import create_health_router
 from app.observability.logs import configure_logs
 from app.orders.controllers import OrderController
-from app.products.controllers import ProductController
+from app.products.controllers import ChangeController, ProductController
 from app.redis import get_redis, start_redis, stop_redis
 from app.runs.controllers import SyncController
 from app.settings import Settings, get_settings
@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             CredentialController,
             SyncController,
             ProductController,
+            ChangeController,
             OrderController,
             WebhookController,
         ],

@@ -1,23 +1,28 @@
 """The products of one tenant: looked at, and copied from the marketplace."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
-from app.cache import cached
+from app.audit.service import record
+from app.cache import cached, get_cache
 from app.credentials.factory import create_marketplace_client
 from app.database import Connection, tenant_scope
-from app.errors import NotFound
+from app.errors import FieldError, InvalidInput, NotFound
 from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.read_ahead import read_ahead
 from app.products import store
-from app.products.schemas import ProductDetailOut, ProductOut, ProductQuery, ShelfOut
+from app.products.schemas import ProductDetailOut, ProductOut, ProductPatch, ProductQuery, ShelfOut
 from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
+from app.tenants.service import take_change_time
 
 FULL_PASS_EVERY_S = 24 * 3600.0
 
@@ -37,16 +42,19 @@ COLUMNS = (
     "id, marketplace, external_id, article, title, brand, category, barcodes, image_url, price, discounted_price, currency, "
     "stock_total, NULL::float8, archived_at IS NOT NULL, updated_at"
 )
-FIELDS = ProductOut.__struct_fields__
 
+# Of a `product` of the surrounding statement, so that a page of products needs one statement.
 SHELVES = """
-    SELECT stock.fulfilment, stock.warehouse_id, stock.warehouse, stock.size_id,
-           coalesce((SELECT size ->> 'name' FROM jsonb_array_elements(product.sizes) AS size WHERE size ->> 'id' = stock.size_id LIMIT 1), '') AS size,
-           stock.quantity, stock.in_way_to_client, stock.in_way_from_client, stock.changed_at
-      FROM stocks AS stock JOIN products AS product ON product.id = stock.product_id
-     WHERE stock.product_id = $1 AND stock.tenant_id = $2
-     ORDER BY stock.quantity DESC, stock.id
+    ARRAY(SELECT ROW (stock.fulfilment, stock.warehouse_id, stock.warehouse, stock.size_id,
+                      coalesce((SELECT size ->> 'name' FROM jsonb_array_elements(product.sizes) AS size WHERE size ->> 'id' = stock.size_id LIMIT 1), ''),
+                      stock.quantity, stock.in_way_to_client, stock.in_way_from_client, stock.changed_at)
+            FROM stocks AS stock
+           WHERE stock.product_id = product.id AND stock.tenant_id = product.tenant_id
+           ORDER BY stock.quantity DESC, stock.id)
 """
+DETAIL_COLUMNS = f"{COLUMNS}, low_stock_threshold, lead_time_days, {SHELVES}"
+
+DETAIL = f"SELECT {DETAIL_COLUMNS} FROM products AS product WHERE id = $1 AND tenant_id = $2"
 
 # Sort name → the column, and the type of its value in a cursor.
 SORTS: dict[str, tuple[str, type]] = {"title": ("title", str), "stock": ("stock_total", int), "updated_at": ("updated_at", datetime)}
@@ -70,12 +78,35 @@ class ProductService:
             NotFound: the tenant has no such product.
         """
         async with tenant_scope(self.tenant_id) as connection:
-            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM products WHERE id = $1 AND tenant_id = $2", product_id, self.tenant_id)
-            if row is None:
-                raise NotFound(f"No product {product_id}.")
-            shelves = await connection.fetch(SHELVES, product_id, self.tenant_id)
-        stocks = msgspec.convert([dict(shelf) for shelf in shelves], list[ShelfOut])
-        return msgspec.convert({**dict(zip(FIELDS, row, strict=True)), "stocks": stocks}, ProductDetailOut)
+            return await self._read_product(connection, product_id)
+
+    async def update_product(self, actor: str, product_id: UUID, patch: ProductPatch) -> ProductDetailOut:
+        """Change the seller's own settings that the patch names; gives the product with its stock.
+
+        Raises:
+            InvalidInput: it names nothing.
+            NotFound: the tenant has no such product.
+        """
+        wanted = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
+        if not wanted:
+            raise InvalidInput("Nothing to change.", (FieldError("", "Give at least one field, such as low_stock_threshold"),))
+        assignments = ", ".join(f"{name} = ${position}" for position, name in enumerate(wanted, 3))
+        async with tenant_scope(self.tenant_id) as connection:
+            product = await self._read_product(connection, product_id)
+            if any(getattr(product, name) != value for name, value in wanted.items()):
+                changed_at = await take_change_time(connection, self.tenant_id)
+                statement = f"UPDATE products SET {assignments}, updated_at = $2 WHERE id = $1"
+                await connection.execute(statement, product_id, changed_at, *wanted.values())
+                await record(connection, self.tenant_id, actor, "product.updated", {"product_id": product_id, **wanted})
+                product = await self._read_product(connection, product_id)
+        await get_cache().flush_tenant(self.tenant_id)
+        return product
+
+    async def _read_product(self, connection: Connection, product_id: UUID) -> ProductDetailOut:
+        row = await connection.fetchrow(DETAIL, product_id, self.tenant_id)
+        if row is None:
+            raise NotFound(f"No product {product_id}.")
+        return product_of(row)
 
     async def sync(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> None:
         """Copy what changed since the checkpoint, or everything, and archive what a complete full pass did not meet.
@@ -144,6 +175,12 @@ class ProductService:
         now: datetime = await connection.fetchval("SELECT now()")
         done = Progressed(cursor=reached.cursor, full_pass_run=None, full_pass_at=now, run_id=reached.run_id)
         await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, done)
+
+
+def product_of(columns: Sequence[Any]) -> ProductDetailOut:
+    """A product of `DETAIL_COLUMNS`."""
+    *facts, shelves = columns
+    return ProductDetailOut(*facts, stocks=[ShelfOut(*shelf) for shelf in shelves])
 
 
 def _is_doubtful(missing: store.Missing) -> bool:
