@@ -15,6 +15,8 @@ The subjects add their own leaves beside their use:
     │   ├── EmailTaken                409  email_taken                 app.auth.service
     │   └── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
     ├── Unavailable                   503  unavailable
+    │   └── StreamsExhausted          503  streams_exhausted           app.runs.progress
+    ├── TooManyStreams                429  too_many_streams            app.runs.progress
     ├── MarketplaceError              502  marketplace_error           app.marketplaces.errors: the whole tree
     ├── CredentialsUnreadable         500  credentials_unreadable      app.vault
     └── StartRefused                                                   the process can't start: one line, exit code 2

@@ -11,6 +11,7 @@ from app.api.headers import StandardHeaders
 from app.api.openapi.router import create_schema_router
 from app.api.parameters import StrictQuery
 from app.api.problem_details import EXCEPTION_HANDLERS
+from app.api.stop_signal import at_stop_signal
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck
@@ -28,6 +29,7 @@ from app.orders.controllers import OrderController
 from app.products.controllers import ChangeController, ProductController
 from app.redis import get_redis, start_redis, stop_redis
 from app.runs.controllers import SyncController
+from app.runs.progress import watcher
 from app.settings import Settings, get_settings
 from app.tenants.controllers import TenantController
 from app.webhooks.controllers import WebhookController
@@ -49,12 +51,15 @@ def create_app(settings: Settings | None = None) -> Litestar:
         broker.connect_to(settings.redis_url.reveal())
         await broker.startup()
         open_sender(settings)
+        watcher.open()
         # What is alive now lives as long as the process: a collection need not walk it each time.
         gc.collect()
         gc.freeze()
         try:
-            yield
+            with at_stop_signal(watcher.stop):
+                yield
         finally:
+            await watcher.close()
             await close_sender()
             await broker.shutdown()
             await close_marketplace_connections()

@@ -1,5 +1,6 @@
 """Who calls, and what that caller may do. A handler names its role as data, `opt={"role": Role.VIEWER}`; app.auth checks it."""
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from uuid import UUID
 
@@ -28,3 +29,13 @@ class Caller(msgspec.Struct, frozen=True):
     def actor(self) -> str:
         """As the audit log names it."""
         return f"user:{self.user_id}"
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """How long an answer that goes on may do so: until the access token ends at `expires_at`, in seconds since 1970, or its login session before that.
+
+    `is_live` raises `Unavailable` where nobody can tell at present.
+    """
+
+    expires_at: float
+    is_live: Callable[[], Awaitable[bool]]

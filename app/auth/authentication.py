@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -10,7 +11,7 @@ from litestar.di import Provide
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.roles import Caller
+from app.api.roles import Admission, Caller
 from app.audit.service import caller_address
 from app.auth.liveness import is_live
 from app.auth.tokens import VerifiedToken, read_access_token
@@ -25,7 +26,7 @@ MAX_HEADER_BYTES: Final = 4096
 
 
 class Authentication(ASGIMiddleware):
-    """Puts the `Caller` of the request into `scope["user"]`, or refuses with 401.
+    """Puts the `Caller` of the request into `scope["user"]`, and the token that says so into `scope["auth"]`, or refuses with 401.
 
     A handler with `opt={"public": True}` is for everybody: the header isn't looked at.
     """
@@ -37,17 +38,18 @@ class Authentication(ASGIMiddleware):
         client = scope["client"]
         caller_address.set(client[0] if client else None)
         if scope["route_handler"].opt.get("public") is not True:
-            caller = self._verify(_authorization(scope))
+            verified = self._verify(_authorization(scope))
+            caller = verified.caller
             if not await is_live(caller):
                 raise Unauthenticated("The session of this access token was ended; sign in again.")
-            scope["user"] = caller
+            scope["user"], scope["auth"] = caller, verified
             structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, user_id=caller.user_id)
         await next_app(scope, receive, send)
 
-    def _verify(self, header: bytes) -> Caller:
+    def _verify(self, header: bytes) -> VerifiedToken:
         known = self._remembered.get(header)
         if known is not None and time.time() < known.expires_at:
-            return known.caller
+            return known
         scheme, _, token = header.partition(b" ")
         if scheme.lower() != b"bearer" or len(header) > MAX_HEADER_BYTES:
             raise Unauthenticated("Send an access token as `Authorization: Bearer …`.")
@@ -56,7 +58,7 @@ class Authentication(ASGIMiddleware):
             # The oldest: it is the nearest to its end.
             del self._remembered[next(iter(self._remembered))]
         self._remembered[header] = verified
-        return verified.caller
+        return verified
 
 
 def _authorization(scope: Scope) -> bytes:
@@ -74,8 +76,14 @@ def _tenant_id(request: Request[Caller, Any, Any]) -> object:
     return request.user.tenant_id
 
 
+def _admission(request: Request[Caller, VerifiedToken, Any]) -> object:
+    return Admission(request.auth.expires_at, partial(is_live, request.user))
+
+
 CALLER_DEPENDENCIES: Final[Mapping[str, Provide]] = {
     "caller": Provide(_caller, sync_to_thread=False),
     "tenant_id": Provide(_tenant_id, sync_to_thread=False),
+    "admission": Provide(_admission, sync_to_thread=False),
 }
-"""For the application: `caller: NamedDependency[Caller]` and `tenant_id: NamedDependency[UUID]` of handlers that name a role."""
+"""For the application: `caller: NamedDependency[Caller]`, `tenant_id: NamedDependency[UUID]` and `admission: NamedDependency[Admission]` of handlers that name
+a role."""

@@ -131,7 +131,7 @@ async def test_what_is_remembered_has_a_bound(seller: Seller, monkeypatch: pytes
     caller = Caller(seller.user_id, seller.tenant_id, seller.session_id, Role.OWNER)
     headers = [f"Bearer {issue_access_token(caller, get_settings().jwt_secrets)}".encode() for _ in range(5)]
 
-    callers = [middleware._verify(header) for header in headers]
+    callers = [middleware._verify(header).caller for header in headers]
 
     assert callers == [caller] * 5
     assert list(middleware._remembered) == headers[-3:]

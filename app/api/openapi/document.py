@@ -113,7 +113,7 @@ class _Schemas:
         """The content of a body, with an example where it is JSON."""
         media_type = media_type.value if isinstance(media_type, Enum) else media_type
         if media_type not in ("application/json", MEDIA_TYPE) or annotation is bytes:
-            return {media_type: {}}
+            return {media_type: {"schema": {"type": "string"}} if annotation is str else {}}
         schema = self.of(annotation)
         return {media_type: {"schema": schema, "example": example_of(schema, self.components)}}
 
@@ -232,7 +232,7 @@ def _other_response(spec: ResponseSpec, schemas: _Schemas) -> JsonObject:
         described["content"] = schemas.content(spec.data_container, spec.media_type)
         if spec.examples:
             (content,) = described["content"].values()
-            del content["example"]
+            content.pop("example", None)
             content["examples"] = {example.id: {"summary": example.summary, "value": example.value} for example in spec.examples}
     return described
 
