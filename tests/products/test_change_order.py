@@ -1,26 +1,23 @@
 """`products.updated_at` follows the order of the commits, so that who reads on behind the newest one he saw misses nothing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from app.database import Connection, system_scope, tenant_scope
+from app.database import tenant_scope
 from app.marketplaces.contract import Marketplace
 from app.products import store
 from app.products.prices import write_prices
 from app.tenants.service import lock_tenant
 from tests.factories import create_tenant, product
+from tests.products.transactions import Write, uncommitted, until_somebody_waits_for
 from tests.scripted_client import price
 
 pytestmark = pytest.mark.anyio
 
 WILDBERRIES, OZON = Marketplace.WILDBERRIES, Marketplace.OZON
-
-Write = Callable[[Connection, UUID], Awaitable[object]]
 
 # What changes the product "1" of Ozon, and what would change nothing about it.
 CHANGES: dict[str, Write] = {
@@ -56,35 +53,9 @@ async def changed_at(tenant: UUID) -> datetime:
         return await connection.fetchval("SELECT changed_at FROM tenants")
 
 
-async def until_somebody_waits_for(blocker: int) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            async with system_scope() as connection:
-                if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)))", blocker):
-                    return
-            await asyncio.sleep(0.01)
-
-
 async def commit(tenant: UUID, write: Write) -> None:
     async with tenant_scope(tenant) as connection:
         await write(connection, tenant)
-
-
-@asynccontextmanager
-async def uncommitted(tenant: UUID, write: Write) -> AsyncGenerator[int]:
-    """Another transaction that has written, and commits at the end; gives its process at the server."""
-    written, may_commit = asyncio.get_running_loop().create_future(), asyncio.Event()
-
-    async def transaction() -> None:
-        async with tenant_scope(tenant) as connection:
-            await write(connection, tenant)
-            written.set_result(await connection.fetchval("SELECT pg_backend_pid()"))
-            await may_commit.wait()
-
-    task = asyncio.create_task(transaction())
-    yield await written
-    may_commit.set()
-    await task
 
 
 @pytest.mark.parametrize("change", CHANGES)
