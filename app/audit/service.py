@@ -23,7 +23,7 @@ async def record(connection: Connection, tenant_id: UUID, actor: str, action: st
     """Add an entry to the tenant's log, with the id and the address of the present request.
 
     Args:
-        actor: `user:<id>`, `service:<id>` or `system`.
+        actor: `user:<id>`, `service:<id>`, `operator` or `system`.
         action: `subject.verb`, at most 50 characters.
         facts: what a reader needs to know besides; never a secret.
     """

@@ -11,7 +11,7 @@ class AuditEntry(Table, tablename="audit_log"):
 
     id = UUID(primary_key=True, default=None)
     tenant = ForeignKey(Tenant, null=False, default=None, db_column_name="tenant_id")
-    actor = Varchar(length=60, default=None, help_text="user:<id>, service:<id>, or system.")
+    actor = Varchar(length=60, default=None, help_text="user:<id>, service:<id>, operator, or system.")
     action = Varchar(length=50, default=None, help_text="subject.verb")
     facts = JSONB(default="{}", help_text="What a reader needs to know; never a secret.")
     request_id = Varchar(length=128, default=None, null=True)

@@ -78,12 +78,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class RunOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one marketplace account."""
+    """One run of one marketplace account. `paused`: it is queued, and an operator holds it up; when that ends, it goes on from where it was."""
 
     id: UUID
     marketplace: Marketplace
     trigger: Trigger
     status: RunStatus
+    paused: bool
     full: bool
     progress: Progress
     stages: list[StageReport]

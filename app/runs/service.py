@@ -14,6 +14,7 @@ from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
 from app.runs.jobs import WakeWorker
+from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Progress, RunOut, StageReport
 from app.runs.tables import RunStatus, Stage, Trigger
 
@@ -24,10 +25,13 @@ SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.O
 
 COLUMNS = (
     'id, marketplace, "trigger", status, "full", stage, done, total, stages, error_code, error_detail, not_before, '
-    "queued_at, started_at, finished_at"
+    f"queued_at, started_at, finished_at, status = 'queued' AND {PAUSED} AS paused"
 )
 
-# A run that is asked for again is joined. If nobody began it yet, it moves up and takes on what is asked for now; a pause that the marketplace asked
+# A run that nobody began waits for nothing: a time to come is of a clock that leapt and was put back.
+IS_AHEAD = "sync_runs.attempt = 0 AND sync_runs.not_before > now()"
+
+# A run that is asked for again is joined. If nobody began it yet, it moves up and takes on what is asked for now; a wait that the marketplace asked
 # for stays.
 REQUEST = f"""
     INSERT INTO sync_runs
@@ -36,8 +40,11 @@ REQUEST = f"""
     VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, now(), now(), now(), 0, 0, '[]', 0)
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
         DO UPDATE SET priority = least(sync_runs.priority, excluded.priority),
+                      not_before = CASE WHEN {IS_AHEAD} THEN now() ELSE sync_runs.not_before END,
+                      rung_at = CASE WHEN {IS_AHEAD} THEN NULL ELSE sync_runs.rung_at END,
                       "full" = sync_runs."full" OR (excluded."full" AND sync_runs.attempt = 0),
-                      revision = sync_runs.revision + (excluded."full" AND sync_runs.attempt = 0 AND NOT sync_runs."full")::int,
+                      revision = sync_runs.revision
+                               + (({IS_AHEAD}) OR (excluded."full" AND sync_runs.attempt = 0 AND NOT sync_runs."full"))::int,
                       scopes = CASE WHEN sync_runs.attempt > 0 OR sync_runs.scopes @> excluded.scopes THEN sync_runs.scopes
                                ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END
  RETURNING {COLUMNS}, id = $1 AS created
@@ -140,6 +147,7 @@ def run_out(row: Any) -> RunOut:
         marketplace=Marketplace(row["marketplace"]),
         trigger=Trigger(row["trigger"]),
         status=RunStatus(row["status"]),
+        paused=row["paused"],
         full=row["full"],
         progress=Progress(Stage(row["stage"]) if row["stage"] else None, row["done"], row["total"]),
         stages=msgspec.json.decode(row["stages"], type=list[StageReport]),

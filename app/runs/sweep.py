@@ -5,6 +5,7 @@ import time
 from app.database import system_scope
 from app.jobs import enqueue
 from app.runs.jobs import WakeWorker
+from app.runs.pauses import PAUSED
 from app.settings import LONGEST_LEASE_S
 
 # A doorbell may be lost with Redis; after this it is rung again.
@@ -32,7 +33,7 @@ FORGOTTEN = f"""
     UPDATE sync_runs SET rung_at = now()
      WHERE id IN (
            SELECT id FROM sync_runs
-            WHERE status = 'queued' AND not_before <= now()
+            WHERE status = 'queued' AND not_before <= now() AND NOT {PAUSED}
               AND (rung_at IS NULL OR rung_at < not_before OR rung_at < now() - interval '{RING_AGAIN_S} s')
             ORDER BY priority, not_before
               FOR UPDATE SKIP LOCKED

@@ -27,11 +27,13 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/credentials/sharing.py": "which shop several tenants have a key of, to warn each without naming the other",
     "app/cli/preflight.py": "an operator's start: are there values that nobody can open",
     "app/runs/lease.py": "a worker claims the most urgent run of all tenants",
+    "app/runs/pauses.py": "an operator holds up any tenant's syncs, or all",
     "app/runs/progress.py": "one look at all runs that somebody follows; each was found inside its tenant's walls first",
     "app/runs/schedule.py": "who is due",
     "app/runs/sweep.py": "whose worker vanished",
     "app/webhooks/dispatch.py": "which events have no deliveries yet",
     "app/webhooks/delivery.py": "which deliveries are due",
+    "workers/housekeeping.py": "what of all tenants is old enough to go",
 }
 
 
