@@ -10,7 +10,12 @@ from app.sandbox.orders import WB_WAREHOUSE_ID, OrderStatus
 from app.sandbox.shop import Shop
 
 _ORDERS_FROM = timedelta(days=3)
-_STATUSES: tuple[OrderStatus, ...] = ("delivering", "delivered", "cancelled", "returned")
+_NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
+    "created": ("delivering", "delivered", "cancelled"),
+    "delivering": ("delivered", "cancelled"),
+    "delivered": ("returned",),
+}
+"""No order comes back from the end of its way, at neither marketplace."""
 
 
 def change(shop: Shop, seed: int, count: int, now: datetime) -> dict[str, int]:
@@ -78,11 +83,12 @@ def _set_stock(shop: Shop, dice: int, now: datetime) -> str:
 
 
 def _set_status(shop: Shop, dice: int, now: datetime) -> str:
-    orders = shop.orders.created_between(now - _ORDERS_FROM, now, now)
+    orders = [order for order in shop.orders.created_between(now - _ORDERS_FROM, now, now) if order.status in _NEXT]
     if not orders:
         return _add(shop, dice, now)
     dice, order = draw(dice, orders)
-    shop.set_order_status(order.number, _STATUSES[dice % len(_STATUSES)], now)
+    _, status = draw(dice, _NEXT[order.status])
+    shop.set_order_status(order.number, status, now)
     return "orders"
 
 
