@@ -19,10 +19,10 @@ pytestmark = pytest.mark.anyio
 SETTINGS = {"low_stock_threshold", "lead_time_days"}
 
 
-async def first_product(shop: Shop) -> dict[str, Any]:
+async def fullest_product(shop: Shop) -> dict[str, Any]:
     await shop.give_key(shop.key(products=3))
     await shop.sync()
-    return (await shop.expect(200, "GET", "/products"))["items"][0]
+    return (await shop.expect(200, "GET", "/products", params={"sort": "-stock"}))["items"][0]
 
 
 async def audit(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
@@ -31,7 +31,7 @@ async def audit(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def test_a_product_has_none_of_its_own_at_first(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
 
     detail = await shop.expect(200, "GET", f"/products/{product['id']}")
 
@@ -40,7 +40,7 @@ async def test_a_product_has_none_of_its_own_at_first(shop: Shop):
 
 
 async def test_what_is_named_changes_null_takes_it_back_and_the_rest_stays(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     path = f"/products/{product['id']}"
 
     both = await shop.expect(200, "PATCH", path, json={"low_stock_threshold": 20, "lead_time_days": 14})
@@ -56,7 +56,7 @@ async def test_what_is_named_changes_null_takes_it_back_and_the_rest_stays(shop:
 
 
 async def test_no_sync_overwrites_them(shop: Shop, sandbox: httpx.AsyncClient):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     await shop.expect(200, "PATCH", f"/products/{product['id']}", json={"low_stock_threshold": 20, "lead_time_days": 14})
     await sandbox.patch(f"/shops/{shop.seller_id}/products/{product['external_id']}", json={"title": "Renamed"})
 
@@ -67,7 +67,8 @@ async def test_no_sync_overwrites_them(shop: Shop, sandbox: httpx.AsyncClient):
 
 
 async def test_a_list_that_was_kept_is_forgotten_and_followers_are_told(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
+    await shop.expect(200, "PATCH", "/tenants/me", json={"low_stock_threshold": 0})
     copied = await shop.expect(200, "GET", "/changes")
     low = {"low_stock": "true"}
     assert product["id"] not in [item["id"] for item in (await shop.expect(200, "GET", "/products", params=low))["items"]]
@@ -80,7 +81,7 @@ async def test_a_list_that_was_kept_is_forgotten_and_followers_are_told(shop: Sh
 
 
 async def test_who_changed_what_is_on_record_and_what_is_so_already_is_no_change(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     path = f"/products/{product['id']}"
     changed = await shop.expect(200, "PATCH", path, json={"lead_time_days": 14, "low_stock_threshold": None})
 
@@ -93,7 +94,7 @@ async def test_who_changed_what_is_on_record_and_what_is_so_already_is_no_change
 
 
 async def test_an_owner_waits_for_the_sync_that_writes_and_not_the_other_way_round(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     path = f"/products/{product['id']}"
 
     async with uncommitted(shop.tenant_id, lambda connection, _: lock_tenant(connection, shop.tenant_id)) as sync:
@@ -107,7 +108,7 @@ async def test_an_owner_waits_for_the_sync_that_writes_and_not_the_other_way_rou
 
 @pytest.mark.parametrize("value", [0, 1_000_000, None])
 async def test_a_threshold_may_be(shop: Shop, value: int | None):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
 
     detail = await shop.expect(200, "PATCH", f"/products/{product['id']}", json={"low_stock_threshold": value})
 
@@ -128,7 +129,7 @@ async def test_a_threshold_may_be(shop: Shop, value: int | None):
     ],
 )
 async def test_a_wrong_setting_is_named_and_nothing_changes(shop: Shop, body: dict[str, Any], field: str):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     path = f"/products/{product['id']}"
     before = await shop.expect(200, "GET", path)
 
@@ -140,7 +141,7 @@ async def test_a_wrong_setting_is_named_and_nothing_changes(shop: Shop, body: di
 
 
 async def test_anothers_product_is_as_absent_as_a_missing_one(shop: Shop, other_shop: Shop):
-    theirs = (await first_product(other_shop))["id"]
+    theirs = (await fullest_product(other_shop))["id"]
 
     answers = [await shop.call("PATCH", f"/products/{product_id}", json={"lead_time_days": 3}) for product_id in (theirs, uuid4())]
 
@@ -150,7 +151,7 @@ async def test_anothers_product_is_as_absent_as_a_missing_one(shop: Shop, other_
 
 
 async def test_who_may_only_look_changes_nothing_and_sees_changes(shop: Shop):
-    product = await first_product(shop)
+    product = await fullest_product(shop)
     async with system_scope() as connection:
         await connection.execute("UPDATE memberships SET role = 'viewer' WHERE tenant_id = $1", shop.tenant_id)
     login = await shop.client.post("/auth/login", json={"email": "tg12345@example.com", "password": PASSWORD})
