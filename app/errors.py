@@ -13,7 +13,8 @@ The subjects add their own leaves beside their use:
     ├── NotFound                      404  not_found                   also: it belongs to another tenant
     ├── Conflict                      409  conflict
     │   ├── EmailTaken                409  email_taken                 app.auth.service
-    │   └── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
+    │   ├── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
+    │   └── SyncAlreadyFinished       409  sync_already_finished       app.sync.cancel
     ├── Unavailable                   503  unavailable
     │   └── StreamsExhausted          503  streams_exhausted           app.runs.progress
     ├── TooManyStreams                429  too_many_streams            app.runs.progress

@@ -1,0 +1,64 @@
+"""Calling off a run that goes on."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from app.audit.service import record as audit
+from app.database import tenant_scope
+from app.errors import Conflict, NotFound
+from app.runs.schemas import RunOut, StageReport
+from app.runs.service import COLUMNS, run_out
+from app.runs.tables import RunStatus
+from app.tenants.service import lock_tenant
+
+# Without its lease, the worker that has the run can't write any more, and stops.
+CANCEL = f"""
+    UPDATE sync_runs
+       SET status = 'cancelled', lease_until = NULL, stage = NULL, stages = $3, finished_at = now(), revision = revision + 1
+     WHERE tenant_id = $1 AND id = $2
+ RETURNING {COLUMNS}
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SyncAlreadyFinished(Conflict):
+    """The sync came to its end before it could be cancelled."""
+
+    code = "sync_already_finished"
+    title = "Sync already finished"
+
+
+async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut, bool]:
+    """End a run that is queued or running, as cancelled; what its pages stored stays. True beside it: it was this call that did it, and not one before.
+
+    Raises:
+        NotFound: the tenant has no such run.
+        SyncAlreadyFinished: it succeeded or failed before.
+    """
+    async with tenant_scope(tenant_id) as connection:
+        await lock_tenant(connection, tenant_id)
+        row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sync_runs WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant_id, run_id)
+        if row is None:
+            raise NotFound(f"No sync {run_id}.")
+        run = run_out(row)
+        match run.status:
+            case RunStatus.CANCELLED:
+                return run, False
+            case RunStatus.QUEUED | RunStatus.RUNNING:
+                row: Any = await connection.fetchrow(CANCEL, tenant_id, run_id, _encode(_left(run.stages)).decode())
+                await audit(connection, tenant_id, actor, "sync.cancelled", {"sync_id": run_id, "marketplace": run.marketplace})
+            case _:
+                raise SyncAlreadyFinished(f"The sync has {run.status} already.")
+    return run_out(row), True
+
+
+def _left(stages: list[StageReport]) -> list[StageReport]:
+    """A stage that was under way is one that was not carried out."""
+    for stage in stages:
+        if stage.status == "running":
+            stage.status = "pending"
+        stage.not_before = None
+    return stages
