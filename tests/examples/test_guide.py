@@ -67,7 +67,12 @@ def test_each_block_of_code_is_what_its_file_has(language: str, reference: str, 
 def test_the_guide_shows_both_bots_and_their_checks():
     shown = {reference for _, reference, _ in BLOCKS}
 
-    assert {"examples/aiogram_bot/bot.py", "examples/grammy_bot/bot.mjs", "examples/verify_webhook.py"} <= shown
+    assert {
+        "examples/aiogram_bot/bot.py",
+        "examples/grammy_bot/bot.mjs",
+        "examples/verify_webhook.py",
+        "examples/catalogue_copy.py",
+    } <= shown
     assert [language for language, _, _ in BLOCKS].count("mermaid") == 2
 
 
@@ -83,7 +88,9 @@ def test_each_request_of_the_guide_exists(product: Product):
     known = {(method.upper(), re.sub(r"\{.*?\}", "{}", path.removeprefix("/api/v1"))) for path in paths for method in paths[path]}
     named = {
         (method, re.sub(r"\{.*?\}", "{}", path.removeprefix("/api/v1")).replace("/wildberries", "/{}"))
-        for method, path in re.findall(r"\b(GET|POST|PATCH|DELETE) (/(?:api/v1|auth|webhooks|tenants|products|sync)[\w/{}-]*)", GUIDE)
+        for method, path in re.findall(
+            r"\b(GET|POST|PATCH|DELETE) (/(?:api/v1|auth|webhooks|tenants|products|changes|sync)[\w/{}-]*)", GUIDE
+        )
     }
 
     assert len(named) >= 9
