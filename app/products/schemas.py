@@ -40,7 +40,7 @@ class ProductOut(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class ShelfOut(msgspec.Struct, frozen=True):
+class ShelfOut(msgspec.Struct, frozen=True, gc=False):
     """Units of one size of the product in one warehouse. `size` is empty where the product has but one."""
 
     fulfilment: Fulfilment
