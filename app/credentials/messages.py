@@ -7,6 +7,7 @@ from typing import NamedTuple
 from app.credentials.tables import Provider
 from app.marketplaces.contract import Marketplace
 from app.marketplaces.ozon.methods import ROLE
+from app.marketplaces.wildberries.rhythm import REFRESH_MINUTES
 from app.marketplaces.wildberries.token import Category
 
 
@@ -71,6 +72,18 @@ def advice(language: str, marketplace: Marketplace, missing_scopes: Collection[s
         return f"Ключ {_name(marketplace)} не позволяет загружать: {stages}. Создайте новый и отметьте в нём: {', '.join(boxes.ru)}."
     stages = ", ".join(missing_scopes)
     return f"The key for {_name(marketplace)} does not allow: {stages}. Make a new one and tick in it: {', '.join(boxes.en)}."
+
+
+def interval_note(language: str, marketplace: Marketplace, least_minutes: int) -> str:
+    """Why an account is not synced as often as the tenant wishes. The minutes are multiples of five, so that no word has to agree with them."""
+    name = _name(marketplace)
+    if marketplace is Marketplace.WILDBERRIES and least_minutes != REFRESH_MINUTES:
+        if language == "ru":
+            return f"С ключом этого типа {name} отдаёт часть данных раз в {least_minutes} минут: чаще загружать нечего."
+        return f"With a key of this type {name} gives some of the data once in {least_minutes} minutes, so there is nothing to load more often."
+    if language == "ru":
+        return f"{name} обновляет отчёты раз в {least_minutes} минут: чаще загружать нечего."
+    return f"{name} renews its reports once in {least_minutes} minutes, so there is nothing to load more often."
 
 
 def _name(marketplace: str) -> str:

@@ -39,6 +39,8 @@ class CredentialOut(Out, frozen=True, kw_only=True):
     ended or the marketplace doesn't accept it, and the account is not synced.
 
     `scopes` are the parts of a sync that the key allows, `missing_scopes` those it doesn't; `advice` says in the seller's language what to tick for them.
+    `least_sync_interval_minutes` is how often a sync can learn anything new with this key. If the tenant wishes for a shorter interval, `sync_interval_note` says
+    in the seller's language why this account is not synced so often.
     `seller_id` is the account at the marketplace; Ozon's Client-Id. `shared`: another user of this service has a key of the same account.
     """
 
@@ -53,6 +55,8 @@ class CredentialOut(Out, frozen=True, kw_only=True):
         "missing_scopes": ["stocks", "orders"],
         "advice": "Ключ Wildberries не позволяет загружать: остатки, заказы. "
         "Создайте новый и отметьте в нём: «Контент», «Аналитика», «Цены и скидки», «Маркетплейс», «Статистика».",
+        "least_sync_interval_minutes": 30,
+        "sync_interval_note": "Wildberries обновляет отчёты раз в 30 минут: чаще загружать нечего.",
         "expires_at": "2027-05-21T10:00:00Z",
         "shared": False,
         "verified_at": "2026-11-22T10:00:00Z",
@@ -68,6 +72,8 @@ class CredentialOut(Out, frozen=True, kw_only=True):
     scopes: list[str] | None = None
     missing_scopes: list[str] | None = None
     advice: str | None = None
+    least_sync_interval_minutes: int | None = None
+    sync_interval_note: str | None = None
     expires_at: datetime | None = None
     shared: bool | None = None
     verified_at: datetime | None = None

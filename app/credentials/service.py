@@ -38,6 +38,7 @@ from app.runs.jobs import WakeWorker
 from app.runs.schedule import pause_schedule, plan_next_sync
 from app.runs.service import add_run, cancel_active
 from app.runs.tables import Trigger
+from app.tenants.rhythm import USUAL_LEAST_INTERVAL
 from app.tenants.service import lock_tenant
 from app.vault import CredentialsUnreadable
 
@@ -46,11 +47,13 @@ USABLE = (CredentialStatus.VALID, CredentialStatus.EXPIRING)
 # Another shop's key is not known to be shared, and a new key, or one that was extended, is warned of anew.
 KEEP = """
     INSERT INTO credentials
-           (id, tenant_id, provider, status, masked, seller_id, token_type, scopes, missing_scopes, read_only, expires_at, shared, verified_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false, CASE WHEN $4::varchar <> 'unverified' THEN now() END, now())
+           (id, tenant_id, provider, status, masked, seller_id, token_type, scopes, missing_scopes, read_only, expires_at,
+            least_interval_minutes, shared, verified_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, false, CASE WHEN $4::varchar <> 'unverified' THEN now() END, now())
         ON CONFLICT (tenant_id, provider) DO UPDATE
        SET status = excluded.status, masked = excluded.masked, seller_id = excluded.seller_id, token_type = excluded.token_type,
            scopes = excluded.scopes, missing_scopes = excluded.missing_scopes, read_only = excluded.read_only, expires_at = excluded.expires_at,
+           least_interval_minutes = excluded.least_interval_minutes,
            shared = credentials.shared AND credentials.seller_id IS NOT DISTINCT FROM excluded.seller_id,
            warned_days = CASE WHEN NOT $12 AND excluded.expires_at <= credentials.expires_at THEN credentials.warned_days END,
            verified_at = CASE WHEN $12 THEN excluded.verified_at ELSE coalesce(excluded.verified_at, credentials.verified_at) END,
@@ -76,10 +79,10 @@ CONFIRM = """
 async def list_credentials(tenant_id: UUID) -> list[CredentialOut]:
     """All providers, configured or not."""
     async with tenant_scope(tenant_id) as connection:
-        language: str | None = await connection.fetchval("SELECT language FROM tenants WHERE id = $1", tenant_id)
+        tenant = await connection.fetchrow("SELECT language, sync_interval_minutes FROM tenants WHERE id = $1", tenant_id)
         rows = {row["provider"]: row for row in await connection.fetch("SELECT * FROM credentials WHERE tenant_id = $1", tenant_id)}
     return [
-        _out(rows[provider], language or "ru") if provider in rows else CredentialOut(provider=provider, configured=False)
+        _out(rows[provider], tenant) if tenant and provider in rows else CredentialOut(provider=provider, configured=False)
         for provider in Provider
     ]
 
@@ -274,7 +277,7 @@ async def _keep(
     facts = verdict.facts
     await connection.execute(
         KEEP, new_id(), tenant_id, marketplace, verdict.status, shown, facts.seller_id, facts.token_type,
-        list(facts.scopes), list(facts.missing_scopes), facts.read_only, facts.expires_at, new_key,
+        list(facts.scopes), list(facts.missing_scopes), facts.read_only, facts.expires_at, new_key, facts.least_interval_minutes,
     )  # fmt: skip
     starts = verdict.status in USABLE and (before not in USABLE or new_shop)
     if starts:
@@ -292,7 +295,10 @@ def _missing(provider: Provider) -> CredentialsMissing:
     return CredentialsMissing(f"There is no {provider} key.")
 
 
-def _out(row: Any, language: str) -> CredentialOut:
+def _out(row: Any, tenant: Any) -> CredentialOut:
+    marketplace, language = Marketplace(row["provider"]), tenant["language"]
+    least_minutes: int = row["least_interval_minutes"] or USUAL_LEAST_INTERVAL[marketplace]
+    raised = least_minutes > tenant["sync_interval_minutes"]
     return CredentialOut(
         provider=Provider(row["provider"]),
         configured=True,
@@ -302,7 +308,9 @@ def _out(row: Any, language: str) -> CredentialOut:
         token_type=row["token_type"],
         scopes=row["scopes"],
         missing_scopes=row["missing_scopes"],
-        advice=messages.advice(language, Marketplace(row["provider"]), row["missing_scopes"]) if row["missing_scopes"] else None,
+        advice=messages.advice(language, marketplace, row["missing_scopes"]) if row["missing_scopes"] else None,
+        least_sync_interval_minutes=least_minutes,
+        sync_interval_note=messages.interval_note(language, marketplace, least_minutes) if raised else None,
         expires_at=row["expires_at"],
         shared=row["shared"],
         verified_at=row["verified_at"],

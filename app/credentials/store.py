@@ -12,8 +12,8 @@ from app.database import Connection, tenant_scope
 from app.errors import CredentialsMissing
 from app.marketplaces.contract import Marketplace
 from app.marketplaces.ozon.keys import OzonCredentials, OzonKey, OzonToken
-from app.runs.service import SEALED_KEY
 from app.secret import Secret
+from app.tenants.rhythm import SEALED_KEY
 from app.vault import get_vault
 
 

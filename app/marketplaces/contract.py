@@ -164,7 +164,8 @@ class Traffic(msgspec.Struct):
 class KeyFacts(msgspec.Struct, frozen=True):
     """What a key says of itself, or the marketplace of it. Empty where the marketplace doesn't tell.
 
-    `scopes` and `missing_scopes` are our stage names (`products`, `stocks`, `prices`, `orders`).
+    `scopes` and `missing_scopes` are our stage names (`products`, `stocks`, `prices`, `orders`). More frequent syncs than `least_interval_minutes` would gain
+    nothing.
     """
 
     seller_id: str | None = None
@@ -173,6 +174,7 @@ class KeyFacts(msgspec.Struct, frozen=True):
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     read_only: bool | None = None
+    least_interval_minutes: int | None = None
 
 
 class MarketplaceClient(Protocol):

@@ -21,8 +21,6 @@ from app.runs.tables import RunStatus, Stage, Trigger
 # Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
 PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
 
-SEALED_KEY = {Marketplace.WILDBERRIES: "wb_credentials_encrypted", Marketplace.OZON: "ozon_credentials_encrypted"}
-
 COLUMNS = (
     'id, marketplace, "trigger", status, "full", stage, done, total, stages, error_code, error_detail, not_before, '
     f"queued_at, started_at, finished_at, status = 'queued' AND {PAUSED} AS paused"

@@ -38,6 +38,10 @@ def _time_zones() -> set[str]:
 class TenantOut(Out, frozen=True, kw_only=True):
     """A seller's company and its settings.
 
+    `sync_interval_minutes` is what the tenant wishes; `effective_sync_interval_minutes` is how often its accounts are really synced: no more often than its keys
+    and marketplaces allow to learn anything new. `sync_paused`: the service's operator holds up the syncs of one of its accounts or of all, and they go on by
+    themselves when that ends; each sync that waits for it says so.
+
     `next_sync_at` is null while the schedule is off: with `sync_enabled` false, or without a key that a marketplace accepts.
     `digest_hour` is in the tenant's time zone; null means no digest.
     """
@@ -51,6 +55,8 @@ class TenantOut(Out, frozen=True, kw_only=True):
         "google_sheet_id": None,
         "sync_enabled": True,
         "sync_interval_minutes": 30,
+        "effective_sync_interval_minutes": 30,
+        "sync_paused": False,
         "low_stock_threshold": 5,
         "digest_hour": 9,
         "next_sync_at": "2026-11-22T10:17:42Z",
@@ -66,6 +72,8 @@ class TenantOut(Out, frozen=True, kw_only=True):
     google_sheet_id: str | None
     sync_enabled: bool
     sync_interval_minutes: int
+    effective_sync_interval_minutes: int
+    sync_paused: bool
     low_stock_threshold: int
     digest_hour: int | None
     next_sync_at: datetime | None
@@ -74,7 +82,10 @@ class TenantOut(Out, frozen=True, kw_only=True):
 
 
 class TenantPatch(In, frozen=True, kw_only=True):
-    """What is left out stays as it is. Only `digest_hour` may be null."""
+    """What is left out stays as it is. Only `digest_hour` may be null.
+
+    A `sync_interval_minutes` that is shorter than the keys allow is kept for a key that allows it; the answer's `effective_sync_interval_minutes` is what is done.
+    """
 
     EXAMPLE: ClassVar[dict[str, object]] = {"sync_interval_minutes": 60, "low_stock_threshold": 10, "digest_hour": None}
 

@@ -14,11 +14,13 @@ from app.errors import FieldError, InvalidInput, NotFound
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 from app.settings import get_settings
+from app.tenants.rhythm import EFFECTIVE_INTERVAL, SYNC_PAUSED
 from app.tenants.schemas import TenantOut, TenantPatch
 
 # Where the sync is switched off there is no next one, though the place in the rhythm is kept.
-COLUMNS = """
-    id, name, marketplace_type, language, time_zone, google_sheet_id, sync_enabled, sync_interval_minutes, low_stock_threshold, digest_hour,
+COLUMNS = f"""
+    id, name, marketplace_type, language, time_zone, google_sheet_id, sync_enabled, sync_interval_minutes,
+    {EFFECTIVE_INTERVAL} AS effective_sync_interval_minutes, {SYNC_PAUSED} AS sync_paused, low_stock_threshold, digest_hour,
     CASE WHEN sync_enabled THEN next_sync_at END AS next_sync_at, created_at, updated_at
 """
 
@@ -32,8 +34,8 @@ CREATE = f"""
 
 # Nobody who shortens the interval, or switches the sync on again, waits longer than one interval; a turn that was missed meanwhile is due
 # now. From then on the schedule has its own rhythm. Without a usable key there is no turn, and none is made here.
-REPLAN = """
-    UPDATE tenants SET next_sync_at = greatest(now(), least(next_sync_at, now() + make_interval(mins => sync_interval_minutes)))
+REPLAN = f"""
+    UPDATE tenants SET next_sync_at = greatest(now(), least(next_sync_at, now() + make_interval(mins => {EFFECTIVE_INTERVAL})))
      WHERE id = $1 AND next_sync_at IS NOT NULL
 """
 

@@ -12,7 +12,7 @@ from app.sandbox.control import environment as marketplaces_at
 from app.sandbox.tokens import Category
 from app.settings import Settings, get_settings
 from tests.application import Shop, everything_in_redis
-from tests.credentials.keys import change_key
+from tests.credentials.keys import change_key, told
 
 pytestmark = pytest.mark.anyio
 
@@ -332,3 +332,39 @@ async def test_a_key_is_in_no_answer_no_log_line_no_row_and_not_in_redis(shop: S
     assert len(tables) > 10
     for secret in (key, key.split(".")[1], key.split(".")[2]):
         assert secret not in seen
+
+
+@pytest.mark.parametrize(
+    ("token_type", "least", "words"),
+    [
+        ("personal", 30, "обновляет отчёты раз в 30 минут"),
+        ("base", 180, "С ключом этого типа Wildberries отдаёт часть данных раз в 180 минут"),
+    ],
+)
+async def test_a_key_says_how_often_a_sync_is_of_use_with_it_and_why_not_more_often(shop: Shop, token_type: str, least: int, words: str):
+    await shop.give_key(shop.key(products=5, token_type=token_type))
+
+    at_ease = await told(shop)
+    await shop.expect(200, "PATCH", "/tenants/me", json={"sync_interval_minutes": 5})
+    in_a_hurry = await told(shop)
+    await shop.expect(200, "PATCH", "/tenants/me", json={"sync_interval_minutes": 1440})
+    idle = await told(shop)
+
+    assert {at_ease["least_sync_interval_minutes"], in_a_hurry["least_sync_interval_minutes"]} == {least}
+    assert (at_ease["sync_interval_note"] is None) is (least == 30)
+    assert words in in_a_hurry["sync_interval_note"]
+    assert idle["sync_interval_note"] is None
+    assert (await shop.expect(200, "GET", "/tenants/me"))["effective_sync_interval_minutes"] == 1440
+
+
+async def test_a_better_key_is_used_more_often_at_once(shop: Shop):
+    await shop.give_key(shop.key(products=5, token_type="base"))
+    await shop.expect(200, "PATCH", "/tenants/me", json={"language": "en"})
+    slow, why = await shop.expect(200, "GET", "/tenants/me"), (await told(shop))["sync_interval_note"]
+
+    await shop.give_key(shop.key(products=5, token_type="service"))
+
+    quick = await shop.expect(200, "GET", "/tenants/me")
+    assert (slow["effective_sync_interval_minutes"], quick["effective_sync_interval_minutes"]) == (180, 30)
+    assert why == "With a key of this type Wildberries gives some of the data once in 180 minutes, so there is nothing to load more often."
+    assert datetime.fromisoformat(quick["next_sync_at"]) <= datetime.now(UTC) + timedelta(minutes=30)

@@ -1,6 +1,7 @@
 """Asking for a run: one account has one at a time, and who waits comes first."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from app.jobs import broker
 from app.marketplaces.contract import Marketplace
 from app.runs.lease import claim
 from app.runs.service import PRIORITY, cancel_active, get_run, request_run
+from app.runs.sweep import ring_for_waiting
 from app.runs.tables import RunStatus, Trigger
 from tests.factories import create_run, create_tenant, create_tenant_with_key
 
@@ -91,3 +93,30 @@ async def test_a_run_is_accepted_while_redis_is_away(clean_database, redis_url):
     broker.connect_to(redis_url)
     assert created
     assert (await get_run(tenant, run.id)).status is RunStatus.QUEUED
+
+
+async def test_a_run_that_a_leaping_clock_put_off_is_due_when_it_is_asked_for_again(clean_database):
+    tenant = await create_tenant_with_key()
+    run_id = await create_run(tenant, Trigger.SCHEDULE)
+    async with system_scope() as connection:
+        await connection.execute("UPDATE sync_runs SET not_before = now() + interval '1 day', rung_at = now() + interval '1 day'")
+
+    before = await claim("test")
+    run, created = await request_run(tenant, None, Trigger.MANUAL)
+
+    assert before is None
+    assert (run.id, created) == (run_id, False)
+    assert await ring_for_waiting() == 1
+    assert await claim("test") is not None
+
+
+async def test_a_wait_that_the_marketplace_asked_for_stays_when_somebody_asks_again(clean_database):
+    tenant = await create_tenant_with_key()
+    await create_run(tenant, Trigger.SCHEDULE)
+    lease = await claim("test")
+    assert lease is not None
+    await lease.put_back(timedelta(hours=1))
+
+    await request_run(tenant, None, Trigger.MANUAL)
+
+    assert await claim("test") is None

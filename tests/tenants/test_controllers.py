@@ -8,6 +8,10 @@ import pytest
 from app.audit.tables import AuditEntry
 from app.cache import get_cache
 from app.database import system_scope
+from app.ids import new_id
+from app.marketplaces.contract import Marketplace
+from app.runs.pauses import pause_syncs, resume_syncs
+from app.tenants.rhythm import SEALED_KEY
 from tests.auth.application import PASSWORD, Seller
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +24,8 @@ FRESH = {
     "google_sheet_id": None,
     "sync_enabled": True,
     "sync_interval_minutes": 30,
+    "effective_sync_interval_minutes": 30,
+    "sync_paused": False,
     "low_stock_threshold": 5,
     "digest_hour": None,
     "next_sync_at": None,
@@ -78,7 +84,9 @@ async def test_a_change_touches_what_it_names_and_nothing_else(seller: Seller, c
     after = answer.json()
     assert answer.status_code == 200
     assert after.pop("updated_at") > before.pop("updated_at")
-    assert after == {**before, **change}
+    # Without a key nothing raises it.
+    effective = change.get("sync_interval_minutes", before["effective_sync_interval_minutes"])
+    assert after == {**before, **change, "effective_sync_interval_minutes": effective}
     assert (await seller.get("/tenants/me")).json().items() >= change.items()
 
 
@@ -235,3 +243,63 @@ async def test_answers_that_were_kept_for_the_tenant_are_forgotten(seller: Selle
 
     assert await get_cache().get(seller.tenant_id, "products:list") is None
     assert await get_cache().get(rival.tenant_id, "products:list") == b"theirs"
+
+
+async def _give_key(seller: Seller, marketplace: Marketplace, least_minutes: int | None, status: str = "valid") -> None:
+    """A key in the tenant's row, and what is known of it."""
+    async with system_scope() as connection:
+        await connection.execute(f"UPDATE tenants SET {SEALED_KEY[marketplace]} = 'sealed' WHERE id = $1", seller.tenant_id)
+        await connection.execute(
+            "INSERT INTO credentials (id, tenant_id, provider, status, masked, scopes, missing_scopes, shared, least_interval_minutes, updated_at) "
+            "VALUES ($1, $2, $3, $4, '***', '{}', '{}', false, $5, now())",
+            new_id(), seller.tenant_id, marketplace, status, least_minutes,
+        )  # fmt: skip
+
+
+WB, OZON = Marketplace.WILDBERRIES, Marketplace.OZON
+
+
+@pytest.mark.parametrize(
+    ("keys", "wish", "effective"),
+    [([(WB, 30)], 5, 30), ([(WB, 180)], 30, 180), ([(WB, 180)], 1440, 1440), ([(WB, 30), (OZON, 5)], 5, 5), ([(WB, 180), (OZON, 5)], 60, 60),
+     ([(WB, 180), (OZON, 5, "invalid")], 60, 180), ([(WB, None)], 5, 30), ([(OZON, None)], 5, 5)],
+    ids=["refresh", "base token", "a slow wish", "two keys", "base token and ozon", "one key is rejected", "old wildberries key", "old ozon key"],
+)  # fmt: skip
+async def test_an_interval_that_no_key_can_use_is_kept_as_a_wish_and_the_answer_says_what_is_done(
+    seller: Seller, keys: list[tuple[Any, ...]], wish: int, effective: int
+) -> None:
+    for key in keys:
+        await _give_key(seller, *key)
+
+    answer = await seller.patch("/tenants/me", {"sync_interval_minutes": wish})
+
+    assert answer.status_code == 200
+    assert (answer.json()["sync_interval_minutes"], answer.json()["effective_sync_interval_minutes"]) == (wish, effective)
+
+
+async def test_a_shorter_wish_brings_the_next_turn_no_nearer_than_the_keys_can_use(seller: Seller) -> None:
+    await _give_key(seller, WB, 180)
+    await _set_next_sync(seller, datetime.now(UTC) + timedelta(hours=20), 1440)
+
+    answer = await seller.patch("/tenants/me", {"sync_interval_minutes": 5})
+
+    assert 179 < _in_minutes(answer.json()) <= 180
+
+
+@pytest.mark.parametrize(
+    ("own", "marketplace", "paused"),
+    [(True, None, True), (True, WB, True), (True, OZON, False), (False, None, True), (False, WB, True), (False, OZON, False)],
+    ids=["its own", "its own account", "an account that it has not", "all", "its marketplace", "the other marketplace"],
+)  # fmt: skip
+async def test_a_tenant_is_told_that_its_syncs_are_held_up(
+    seller: Seller, own: bool, marketplace: Marketplace | None, paused: bool
+) -> None:
+    await _give_key(seller, WB, 30)
+    tenant_id = seller.tenant_id if own else None
+
+    await pause_syncs(tenant_id, marketplace)
+    during = (await seller.get("/tenants/me")).json()["sync_paused"]
+    await resume_syncs(tenant_id, marketplace)
+    after = (await seller.get("/tenants/me")).json()["sync_paused"]
+
+    assert (during, after) == (paused, False)

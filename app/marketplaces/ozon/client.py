@@ -29,6 +29,7 @@ from app.marketplaces.ozon.methods import ROLES
 from app.marketplaces.ozon.postings import order_pages
 from app.marketplaces.ozon.prices import price_pages
 from app.marketplaces.ozon.products import product_pages
+from app.marketplaces.ozon.rhythm import LEAST_INTERVAL_MINUTES
 from app.marketplaces.ozon.roles import with_roles
 from app.marketplaces.ozon.stocks import stock_pages, warehouse_names
 from app.marketplaces.ozon.wire import RolesAnswer
@@ -69,7 +70,9 @@ class OzonClient:
         """
         self._account.refuse_unusable_key()
         client_id = self._account.client_id
-        return KeyFacts(seller_id=client_id, token_type="oauth" if client_id is None else "api_key")
+        return KeyFacts(
+            seller_id=client_id, token_type="oauth" if client_id is None else "api_key", least_interval_minutes=LEAST_INTERVAL_MINUTES
+        )
 
     async def verify(self) -> KeyFacts:
         """Ask Ozon once (`POST /v1/roles`) what the key may do, and until when.

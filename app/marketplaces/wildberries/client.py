@@ -32,6 +32,7 @@ from app.marketplaces.wildberries.orders import order_pages
 from app.marketplaces.wildberries.prices import price_pages
 from app.marketplaces.wildberries.refusals import ClosedToKey
 from app.marketplaces.wildberries.remains import remains_pages
+from app.marketplaces.wildberries.rhythm import least_interval_minutes
 from app.marketplaces.wildberries.stocks import report_pages
 from app.marketplaces.wildberries.token import Category, TokenType
 from app.marketplaces.wildberries.wire import Ping
@@ -71,7 +72,7 @@ class WildberriesClient:
         return True
 
     def read_key(self) -> KeyFacts:
-        """What the key says of itself; nothing, if it can't be read, which proves nothing.
+        """What the key says of itself; next to nothing, if it can't be read, which proves nothing.
 
         Raises:
             CredentialsRejected: it is expired, made for Wildberries' own sandbox, or can't be a key at all.
@@ -79,7 +80,7 @@ class WildberriesClient:
         self._account.refuse_unusable_key()
         token = self._account.token
         if token is None:
-            return KeyFacts()
+            return KeyFacts(least_interval_minutes=least_interval_minutes(self._account.access, None))
         told = token.categories is not None
         return KeyFacts(
             seller_id=token.seller_id,
@@ -88,6 +89,7 @@ class WildberriesClient:
             missing_scopes=tuple(stage for stage, needed in CATEGORIES_OF_STAGE.items() if not token.may_have(*needed)),
             expires_at=token.expires_at,
             read_only=token.read_only,
+            least_interval_minutes=least_interval_minutes(self._account.access, token),
         )
 
     async def verify(self) -> KeyFacts:

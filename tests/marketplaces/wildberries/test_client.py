@@ -43,7 +43,11 @@ async def test_a_good_key_tells_its_facts_after_one_ping(server: ScriptedServer,
     assert facts.expires_at is not None
     assert facts.expires_at.timestamp() == expires_at_s
     assert msgspec.structs.replace(facts, expires_at=None) == KeyFacts(
-        seller_id=SELLER_ID, token_type="service", scopes=("products", "stocks", "prices", "orders"), read_only=True
+        seller_id=SELLER_ID,
+        token_type="service",
+        scopes=("products", "stocks", "prices", "orders"),
+        read_only=True,
+        least_interval_minutes=30,
     )
 
 
@@ -76,7 +80,7 @@ async def test_a_key_that_cannot_be_read_is_for_wildberries_to_judge(server: Scr
     with pytest.raises(CredentialsRejected, match="does not accept the key"):
         await client.verify()
 
-    assert facts == KeyFacts()
+    assert facts == KeyFacts(least_interval_minutes=30)
 
 
 @pytest.mark.parametrize(
