@@ -123,6 +123,9 @@ class Door(PostgresTransaction):
 
 
 def _is_transient(error: BaseException) -> bool:
+    # No call to the outside waits inside a door, so what ran out of time there was a statement.
+    if isinstance(error, TimeoutError):
+        return True
     return isinstance(error, asyncpg.PostgresError) and (getattr(error, "sqlstate", None) or "").startswith(TRANSIENT)
 
 

@@ -14,6 +14,7 @@ from app.credentials import messages
 from app.credentials.schemas import CredentialsPatch
 from app.credentials.service import update_credentials
 from app.database import system_scope, tenant_scope
+from app.errors import Unavailable
 from app.marketplaces.contract import FetchedPrice, Marketplace, Page, Rejected
 from app.marketplaces.errors import (
     CircuitOpen,
@@ -26,6 +27,7 @@ from app.marketplaces.errors import (
     UnexpectedResponse,
 )
 from app.products.service import MOST_MISSING
+from app.runs.lease import Lease, claim
 from app.runs.schemas import RunOut, StageReport
 from app.runs.service import add_run, get_run
 from app.runs.sweep import requeue_expired
@@ -444,3 +446,44 @@ async def test_a_run_whose_workers_are_killed_at_each_page_ends_as_one_that_nobo
     for stage, of_whole in zip(run.stages, whole.stages, strict=True):
         assert [getattr(stage, name) for name in counted] == [getattr(of_whole, name) for name in counted], stage.name
     assert len(await shop.rows("SELECT 1 FROM events")) == 1
+
+
+async def test_a_run_whose_database_went_away_goes_on_at_once_and_did_not_crash(play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "UNAVAILABLE_PAUSE_S", 0.01)
+    shop = await play_shop(products=[[product("1")], Unavailable("The database went away."), [product("2")]])
+    tries = 0
+
+    async def give_back(lease: Lease) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise Unavailable("It is still away.")
+        await really(lease)
+
+    really = Lease.give_back
+    monkeypatch.setattr(Lease, "give_back", give_back)
+
+    given_back = await shop.start()
+    done = await shop.go_on()
+
+    assert (given_back.status, given_back.stages[0].fetched) == (RunStatus.QUEUED, 1)
+    assert (done.status, done.stages[0].created, tries) == (RunStatus.SUCCEEDED, 2, 3)
+    assert await shop.rows("SELECT attempt, crashes FROM sync_runs") == [(2, 0)]
+
+
+async def test_a_run_that_another_worker_has_meanwhile_is_not_given_back(play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "UNAVAILABLE_PAUSE_S", 0.01)
+    shop = await play_shop(products=[[product("1")], Unavailable("The database went away.")])
+
+    async def give_back(lease: Lease) -> None:
+        await expire_lease(lease.run_id)
+        await requeue_expired()
+        assert await claim("another", lease.run_id)
+        await really(lease)
+
+    really = Lease.give_back
+    monkeypatch.setattr(Lease, "give_back", give_back)
+
+    await shop.start()
+
+    assert await shop.rows("SELECT status, worker, attempt FROM sync_runs") == [("running", "another", 2)]

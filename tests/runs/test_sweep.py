@@ -1,0 +1,109 @@
+"""What was lost is found, and what only seems to be is not taken for lost."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.database import system_scope
+from app.errors import Unavailable
+from app.runs import sweep
+from app.runs.lease import claim
+from app.runs.sweep import Sweep, requeue_expired
+from tests.factories import claimed, create_tenant, expire_lease
+
+pytestmark = pytest.mark.anyio
+
+RUN = "SELECT status, crashes, not_before > now() AS later FROM sync_runs WHERE id = $1"
+
+
+async def look(run_id):
+    async with system_scope() as connection:
+        return tuple(await connection.fetchrow(RUN, run_id))
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(sweep, "time", clock)
+    return clock
+
+
+async def test_a_lease_that_ran_out_beside_a_steady_database_is_a_crash(clean_database, clock: Clock):
+    lease = await claimed(await create_tenant())
+    sweep = Sweep(patience_s=15)
+    for _ in range(16):
+        await sweep.requeue_expired()
+        clock.now += 1
+    await expire_lease(lease.run_id)
+
+    found = await sweep.requeue_expired()
+
+    assert found == 1
+    assert await look(lease.run_id) == ("queued", 1, False)
+
+
+async def test_after_a_time_without_the_database_workers_may_renew_first(clean_database, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    alive, dead = await claimed(await create_tenant()), await claimed(await create_tenant())
+    sweep = Sweep(patience_s=15)
+    for _ in range(20):
+        await sweep.requeue_expired()
+        clock.now += 1
+    clock.now += 120
+    for lease in (alive, dead):
+        await expire_lease(lease.run_id)
+
+    first = await sweep.requeue_expired()
+    await alive.renew()
+    for _ in range(15):
+        clock.now += 1
+        later = await sweep.requeue_expired()
+
+    assert (first, later) == (0, 1)
+    assert await look(alive.run_id) == ("running", 0, False)
+    assert await look(dead.run_id) == ("queued", 1, False)
+
+
+async def test_while_the_database_is_away_the_sweep_says_so(open_database, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    def away():
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(sweep, "system_scope", away)
+
+    with pytest.raises(Unavailable):
+        await Sweep(patience_s=15).requeue_expired()
+
+
+async def test_a_lease_from_a_clock_that_was_put_back_does_not_last_an_hour(clean_database):
+    lease = await claimed(await create_tenant())
+    async with system_scope() as connection:
+        await connection.execute("UPDATE sync_runs SET lease_until = lease_until + interval '1 hour' WHERE id = $1", lease.run_id)
+
+    await requeue_expired()
+
+    assert await look(lease.run_id) == ("queued", 0, False)
+
+
+async def test_runs_that_were_lost_together_twice_come_back_apart(clean_database):
+    runs = [await claimed(await create_tenant()) for _ in range(20)]
+    for lease in runs:
+        await expire_lease(lease.run_id)
+    await requeue_expired()
+    again = [await claim("worker", lease.run_id) for lease in runs]
+    for lease in runs:
+        await expire_lease(lease.run_id)
+
+    await requeue_expired()
+
+    assert all(again)
+    async with system_scope() as connection:
+        spread = await connection.fetchval("SELECT max(not_before) - min(not_before) FROM sync_runs")
+    assert spread > timedelta(seconds=5)
