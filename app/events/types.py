@@ -5,18 +5,27 @@ language that a bot can forward as it is. The bounds of all texts together keep 
 """
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from app.marketplaces.contract import Marketplace
+from app.marketplaces.contract import Fulfilment, Marketplace
 
 MAX_ARTICLE_LENGTH = 75
 MAX_TITLE_LENGTH = 120
 
+MAX_PRODUCTS = 10
+MAX_ORDERS = 50
+# Of an order's texts, in bytes of JSON: fifty of them fit into an event whatever characters they are of.
+MAX_NUMBER_BYTES = 40
+MAX_ORDER_ARTICLE_BYTES = 36
+MAX_ORDER_TITLE_BYTES = 56
+
 Sentence = Annotated[str, Meta(max_length=1000)]
+ShortSentence = Annotated[str, Meta(max_length=200)]
 Code = Annotated[str, Meta(max_length=50)]
 TelegramUserIds = Annotated[list[int], Meta(max_length=20)]
 
@@ -72,6 +81,33 @@ class LowStockItem(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "title", _cut(self.title, MAX_TITLE_LENGTH))
 
 
+class ThresholdItem(LowStockItem, frozen=True, kw_only=True):
+    """A product's stock beside the threshold that it is compared with: its own, or else the tenant's."""
+
+    threshold: int
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, made at `ordered_at` (to the second), of so many units. `amount` is for all of them, after the seller's discounts; null where the
+    marketplace doesn't tell. `article` and `title` are its first product's; a long text is cut, and ends with an ellipsis."""
+
+    order_id: UUID
+    number: str
+    ordered_at: datetime
+    fulfilment: Fulfilment
+    units: int
+    amount: Decimal | None
+    currency: Annotated[str, Meta(max_length=3)]
+    article: str
+    title: str
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "number", _within(self.number, MAX_NUMBER_BYTES))
+        msgspec.structs.force_setattr(self, "article", _within(self.article, MAX_ORDER_ARTICLE_BYTES))
+        msgspec.structs.force_setattr(self, "title", _within(self.title, MAX_ORDER_TITLE_BYTES))
+        msgspec.structs.force_setattr(self, "ordered_at", self.ordered_at.replace(microsecond=0))
+
+
 class EventError(msgspec.Struct, frozen=True, kw_only=True):
     """A stable code, and a sentence for a seller."""
 
@@ -109,6 +145,53 @@ class SyncFailed(Payload, frozen=True, kw_only=True):
     trigger: Code
     error: EventError
     message: Sentence
+
+
+class StockMoved(Payload, frozen=True, kw_only=True):
+    """What all events about stock carry: `products` lists at most ten of `total`, the lowest first. It comes before the end of its sync is told."""
+
+    lifetime: ClassVar[timedelta] = timedelta(days=1)
+
+    tenant_id: UUID
+    telegram_user_ids: TelegramUserIds
+    sync_id: UUID
+    marketplace: Marketplace
+    products: Annotated[list[ThresholdItem], Meta(max_length=MAX_PRODUCTS)]
+    total: int
+    message: Sentence
+
+
+class StockLow(StockMoved, frozen=True, kw_only=True):
+    """Products fell to their threshold or below it. Each is told once, and again only when it was replenished in between."""
+
+    type: ClassVar[str] = "stock.low"
+
+
+class StockOut(StockMoved, frozen=True, kw_only=True):
+    """Products of which no unit is left to be ordered."""
+
+    type: ClassVar[str] = "stock.out"
+
+
+class StockReplenished(StockMoved, frozen=True, kw_only=True):
+    """Products that were low or out are well above their threshold again: by a fifth of it, and by two units at least."""
+
+    type: ClassVar[str] = "stock.replenished"
+
+
+class OrdersCreated(Payload, frozen=True, kw_only=True):
+    """Orders that were new to a sync and not older than three days; `orders` lists at most fifty of `total`. An account's first sync tells of none."""
+
+    type: ClassVar[str] = "orders.created"
+    lifetime: ClassVar[timedelta] = timedelta(days=3)
+
+    tenant_id: UUID
+    telegram_user_ids: TelegramUserIds
+    sync_id: UUID
+    marketplace: Marketplace
+    orders: Annotated[list[NewOrder], Meta(max_length=MAX_ORDERS)]
+    total: int
+    message: ShortSentence
 
 
 class CredentialsInvalid(Payload, frozen=True, kw_only=True):
@@ -163,7 +246,29 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def _within(text: str, size: int) -> str:
+    """Cut to at most `size` bytes of JSON."""
+    if len(msgspec.json.encode(text)) - 2 <= size:
+        return text
+    room = size - len("…".encode())
+    length = min(len(text), room)
+    while len(msgspec.json.encode(text[:length])) - 2 > room:
+        length -= 1
+    return text[:length] + "…"
+
+
 CATALOGUE: dict[str, type[Payload]] = {
     payload.type: payload
-    for payload in (SyncCompleted, SyncFailed, CredentialsInvalid, CredentialsExpiring, CredentialsShared, WebhookTest)
+    for payload in (
+        SyncCompleted,
+        SyncFailed,
+        StockLow,
+        StockOut,
+        StockReplenished,
+        OrdersCreated,
+        CredentialsInvalid,
+        CredentialsExpiring,
+        CredentialsShared,
+        WebhookTest,
+    )
 }

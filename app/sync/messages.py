@@ -1,10 +1,11 @@
 """What a bot can forward to a seller as it is, in the seller's language: `ru` or `en`."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Literal
 
 from app.errors import StockTrackerError
-from app.events.types import SyncCounts
+from app.events.types import NewOrder, SyncCounts, ThresholdItem
 from app.marketplaces.contract import Marketplace
 from app.marketplaces.errors import MarketplaceError
 from app.runs.schemas import ErrorOut
@@ -12,6 +13,11 @@ from app.runs.schemas import ErrorOut
 # An event's message has room for the whole of it.
 MOST_REASONS = 3
 MOST_REASON_LENGTH = 250
+MOST_NAMED = 3
+MOST_NAME_LENGTH = 80
+# The message of fifty orders has to be short: see app.events.types.
+MOST_ORDERS_NAMED = 2
+MOST_ORDERS_LENGTH = 200
 
 # Where an error has no Russian words of its own. What is not here is for support, in English.
 REASONS_RU = {
@@ -83,6 +89,64 @@ def sync_failed(language: str, marketplace: Marketplace, error: ErrorOut) -> str
     """What happened, and what the seller can do."""
     name = marketplace.value.capitalize()
     return f"{name}: the sync failed. {error.detail}" if language == "en" else f"{name}: синхронизация не удалась. {error.detail}"
+
+
+def stock_low(language: str, marketplace: Marketplace, products: Sequence[ThresholdItem], total: int) -> str:
+    """`products` are the first of `total`, and at least one."""
+    head = "running low" if language == "en" else "заканчиваются"
+    return _products(language, marketplace, head, [_with_stock(language, product) for product in products], total)
+
+
+def stock_out(language: str, marketplace: Marketplace, products: Sequence[ThresholdItem], total: int) -> str:
+    """Likewise."""
+    head = "out of stock" if language == "en" else "закончились"
+    return _products(language, marketplace, head, [_name(product.title, product.article) for product in products], total)
+
+
+def stock_replenished(language: str, marketplace: Marketplace, products: Sequence[ThresholdItem], total: int) -> str:
+    """Likewise."""
+    head = "replenished" if language == "en" else "запас пополнен"
+    return _products(language, marketplace, head, [_with_stock(language, product) for product in products], total)
+
+
+def orders_created(language: str, marketplace: Marketplace, orders: Sequence[NewOrder], total: int) -> str:
+    """Likewise."""
+    head = "new orders" if language == "en" else "новых заказов"
+    named = "; ".join(_order(language, order) for order in orders[:MOST_ORDERS_NAMED])
+    more = "" if total <= MOST_ORDERS_NAMED else "; …"
+    sentence = f"{marketplace.value.capitalize()}: {head}: {_number(total)}. {named}{more}"
+    return sentence if len(sentence) <= MOST_ORDERS_LENGTH else sentence[: MOST_ORDERS_LENGTH - 1] + "…"
+
+
+def _products(language: str, marketplace: Marketplace, head: str, named: Sequence[str], total: int) -> str:
+    sentence = f"{marketplace.value.capitalize()}: {head}: {', '.join(named[:MOST_NAMED])}."
+    if total <= MOST_NAMED:
+        return sentence
+    return f"{sentence} {'Products in all' if language == 'en' else 'Всего товаров'}: {_number(total)}."
+
+
+def _with_stock(language: str, product: ThresholdItem) -> str:
+    return f"{_name(product.title, product.article)} ({'left' if language == 'en' else 'остаток'}: {_number(product.stock)})"
+
+
+def _order(language: str, order: NewOrder) -> str:
+    units = f"{_number(order.units)} {'pcs' if language == 'en' else 'шт.'}"
+    name = _name(order.title, order.article) if order.title or order.article else order.number
+    return ", ".join(filter(None, [name, units, _money(language, order.amount, order.currency)]))
+
+
+def _money(language: str, amount: Decimal | None, currency: str) -> str:
+    if amount is None:
+        return ""
+    text = f"{amount:,.2f}".removesuffix(".00")
+    if language == "ru":
+        text = text.replace(",", "\u00a0").replace(".", ",")
+    return f"{text}\u00a0{'₽' if currency == 'RUB' else currency}"
+
+
+def _name(title: str, article: str) -> str:
+    name = title or article
+    return f"«{name if len(name) <= MOST_NAME_LENGTH else name[: MOST_NAME_LENGTH - 1] + '…'}»"
 
 
 def _number(count: int) -> str:

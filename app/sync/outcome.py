@@ -10,6 +10,7 @@ from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import RunStatus, Stage
 from app.sync import messages
+from app.sync.notices import record_notices
 from app.tenants.service import lock_tenant
 
 LOW_STOCK_LISTED = 10
@@ -50,6 +51,7 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
     async with tenant_scope(lease.tenant_id) as connection:
         await lock_tenant(connection, lease.tenant_id)
         duration_s = await lease.finish(connection, status, error)
+        await record_notices(connection, lease.tenant_id, lease.run_id, lease.marketplace, lease.language, lease.notices)
         if error:
             failed = SyncFailed(
                 tenant_id=lease.tenant_id,

@@ -1,6 +1,7 @@
 """Events for tests, small and as large as they may be."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
 from app.database import tenant_scope
@@ -11,17 +12,23 @@ from app.events.types import (
     CredentialsShared,
     EventError,
     LowStockItem,
+    NewOrder,
     OrderCounts,
+    OrdersCreated,
     Payload,
     ProductCounts,
     StockCounts,
+    StockLow,
+    StockOut,
+    StockReplenished,
     SyncCompleted,
     SyncCounts,
     SyncFailed,
+    ThresholdItem,
     WebhookTest,
 )
 from app.ids import new_id
-from app.marketplaces.contract import Marketplace
+from app.marketplaces.contract import Fulfilment, Marketplace
 
 
 def sync_completed(tenant_id: UUID, message: str = "Готово", low_stock: tuple[LowStockItem, ...] = ()) -> SyncCompleted:
@@ -87,6 +94,39 @@ def largest_events(letter: str) -> list[Payload]:
         error=EventError(code=code, detail=sentence),
         message=sentence,
     )
+    moved = ThresholdItem(product_id=new_id(), article=letter * 200, title=letter * 500, stock=-(2**31), threshold=2**31)
+    levels = [
+        event(
+            tenant_id=tenant_id,
+            telegram_user_ids=users,
+            sync_id=new_id(),
+            marketplace=Marketplace.WILDBERRIES,
+            products=[moved] * 10,
+            total=2**31,
+            message=sentence,
+        )
+        for event in (StockLow, StockOut, StockReplenished)
+    ]
+    order = NewOrder(
+        order_id=new_id(),
+        number=letter * 100,
+        ordered_at=datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC),
+        fulfilment=Fulfilment.MARKETPLACE_WAREHOUSE,
+        units=2**31,
+        amount=Decimal(10**12 * 2**31).quantize(Decimal("0.01")),
+        currency="RUB",
+        article=letter * 200,
+        title=letter * 500,
+    )
+    orders = OrdersCreated(
+        tenant_id=tenant_id,
+        telegram_user_ids=users,
+        sync_id=new_id(),
+        marketplace=Marketplace.WILDBERRIES,
+        orders=[order] * 50,
+        total=2**31,
+        message=letter * 200,
+    )
     invalid = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=users, provider=code, detail=sentence, message=sentence)
     expiring = CredentialsExpiring(
         tenant_id=tenant_id,
@@ -97,7 +137,7 @@ def largest_events(letter: str) -> list[Payload]:
         message=sentence,
     )
     shared = CredentialsShared(tenant_id=tenant_id, telegram_user_ids=users, provider=code, message=sentence)
-    return [completed, failed, invalid, expiring, shared, WebhookTest(tenant_id=tenant_id, message=sentence)]
+    return [completed, failed, *levels, orders, invalid, expiring, shared, WebhookTest(tenant_id=tenant_id, message=sentence)]
 
 
 async def record_event(tenant_id: UUID, payload: Payload | None = None) -> UUID:

@@ -5,8 +5,9 @@ import pytest
 
 from app.events.examples import EXAMPLES
 from app.events.outbox import MAX_BODY_BYTES, encode
-from app.events.types import CATALOGUE, LowStockItem
+from app.events.types import CATALOGUE, LowStockItem, NewOrder
 from app.ids import new_id
+from app.marketplaces.contract import Fulfilment
 from tests.events.events import largest_events, sync_completed
 
 
@@ -14,6 +15,10 @@ def test_the_names_of_events_never_change():
     assert set(CATALOGUE) == {
         "sync.completed",
         "sync.failed",
+        "stock.low",
+        "stock.out",
+        "stock.replenished",
+        "orders.created",
         "credentials.invalid",
         "credentials.expiring",
         "credentials.shared",
@@ -52,6 +57,24 @@ def test_a_long_title_is_cut_and_says_so():
 
     assert item.article == "a" * 75
     assert item.title == "t" * 119 + "…"
+
+
+def new_order(**texts: str) -> NewOrder:
+    return NewOrder(
+        order_id=new_id(),
+        ordered_at=datetime.now(UTC),
+        fulfilment=Fulfilment.SELLER_WAREHOUSE,
+        units=1,
+        amount=None,
+        currency="RUB",
+        **texts,
+    )
+
+
+def test_an_orders_texts_are_cut_by_the_bytes_they_take():
+    order = new_order(number="1" * 40, article="\x01" * 36, title="Ж" * 29)
+
+    assert (order.number, order.article, order.title) == ("1" * 40, "\x01" * 5 + "…", "Ж" * 26 + "…")
 
 
 def test_an_event_that_breaks_its_schema_is_our_mistake():
