@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     marketplace_limits_enabled: bool
     sync_default_interval_minutes: int
     sync_lease_s: int
+    run_retention_days: int
+    event_retention_days: int
     webhook_allowed_networks: tuple[Network, ...]
     webhook_retry_schedule_s: tuple[int, ...]
     cache_enabled: bool
@@ -111,6 +113,9 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
         sync_lease_s=read.number("SYNC_LEASE_S", 60, 3, LONGEST_LEASE_S),
+        run_retention_days=read.number("RUN_RETENTION_DAYS", 30, 1, 3650),
+        # Not shorter than the longest lifetime of an event.
+        event_retention_days=read.number("EVENT_RETENTION_DAYS", 30, 7, 3650),
         webhook_allowed_networks=read.each("WEBHOOK_ALLOWED_NETWORKS", "", ipaddress.ip_network, "172.16.0.0/12,fd00::/8"),
         webhook_retry_schedule_s=read.each(
             "WEBHOOK_RETRY_SCHEDULE_S", "5,300,1800,7200,18000,36000,50400,72000,86400", _positive_seconds, "5,300,1800"

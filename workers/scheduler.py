@@ -21,6 +21,7 @@ from app.runs.schedule import BATCH, queue_due_tenants
 from app.runs.sweep import Sweep, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.webhooks.dispatch import ring_if_due
+from workers.housekeeping import Housekeeping
 
 TICK_S = 1.0
 KEYS_EVERY_S = 60.0
@@ -78,6 +79,7 @@ async def run(settings: Settings) -> None:
     await broker.startup()
     log.info("scheduler.started")
     next_look_s = 0.0
+    housekeeping = Housekeeping(settings)
     try:
         while not stop.is_set():
             try:
@@ -85,6 +87,7 @@ async def run(settings: Settings) -> None:
                 if loop.time() >= next_look_s:
                     next_look_s = loop.time() + KEYS_EVERY_S
                     await _look_at_keys_if_possible()
+                await housekeeping.step()
             except Unavailable as error:
                 log.warning("scheduler.database_unavailable", detail=error.detail)
             try:
