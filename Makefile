@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check bench lint format types contracts migrations-check migration lock clean
+.PHONY: help install demo dev test check bench faults lint format types contracts migrations-check migration lock clean
 
 help:  ## Print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ migrations-check: $(READY)  ## Tables and migrations agree
 
 bench: $(READY)  ## Measure, beside the floor
 	@$(BIN)/python -m benchmarks
+
+faults: $(READY)  ## Break everything again and again, and see what holds; FAULTS_MINUTES=10, FAULTS_SEED=… repeats a schedule
+	@$(BIN)/python -m tests.faults
 
 migration: $(READY)  ## Write a migration for changed tables: make migration NAME="stock history"
 	@$(BIN)/piccolo migrations new app --auto --desc="$(NAME)"

@@ -5,8 +5,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +19,14 @@ from tests.faults.standby import STARTS_WITHIN_S, full
 TAKEN_OVER_WITHIN_S = 3.0 * LEASE_S + 10
 
 RUNS_OF = "SELECT id, attempt FROM sync_runs WHERE status = 'running' AND worker = $1"
+# FOR UPDATE SKIP LOCKED gives those that nobody is about to write.
+LOCKED_RUNS = (
+    "WITH free AS (SELECT id FROM sync_runs WHERE status = 'running' AND worker = $1 FOR UPDATE SKIP LOCKED) "
+    "SELECT id FROM sync_runs WHERE status = 'running' AND worker = $1 AND id NOT IN (SELECT id FROM free)"
+)
+FROZEN_WITHIN_S = 30.0
+BUSY_WITHIN_S = 30.0
+SETTLED_S = 0.1
 AN_HOUR = 3600
 
 
@@ -54,15 +62,14 @@ def fault(name: str, *, crashes: bool = False) -> Callable[[Happen], Happen]:
 
 @fault("a worker is killed", crashes=True)
 async def kill_worker(installation: Installation, chance: random.Random, lasting_s: float) -> None:
-    worker = chance.choice(installation.workers)
-    await _busy(installation, worker)
+    worker = await _busy(installation, chance)
     worker.kill()
     worker.start()
 
 
 @fault("all workers are killed at once", crashes=True)
 async def kill_workers(installation: Installation, chance: random.Random, lasting_s: float) -> None:
-    await _busy(installation, chance.choice(installation.workers))
+    await _busy(installation, chance)
     for worker in installation.workers:
         worker.kill()
     for worker in installation.workers:
@@ -85,23 +92,80 @@ async def kill_api(installation: Installation, chance: random.Random, lasting_s:
 
 @fault("a worker is asked to stop")
 async def stop_worker(installation: Installation, chance: random.Random, lasting_s: float) -> None:
-    worker = chance.choice(installation.workers)
-    await _busy(installation, worker)
-    name = worker.worker
-    code, seconds = await worker.stop()
-    assert (code, seconds < STOP_WITHIN_S) == (0, True), f"the worker ended with {code} after {seconds:.1f} s"
-    kept = await installation.database.rows(RUNS_OF, name)
-    assert not kept, f"the worker ended and kept {kept}"
-    worker.start()
+    async with _stopped(installation, chance) as worker:
+        name = worker.worker
+        await _stop(worker)
+        kept = await installation.database.rows(RUNS_OF, name)
+        assert not kept, f"the worker ended and kept {kept}"
+
+
+@fault("a worker is asked to stop while Redis hangs")
+async def stop_worker_without_redis(installation: Installation, chance: random.Random, lasting_s: float) -> None:
+    async with _stopped(installation, chance) as worker:
+        name = worker.worker
+        installation.redis.freeze()
+        try:
+            await _stop(worker)
+        finally:
+            installation.redis.thaw()
+        kept = await installation.database.rows(RUNS_OF, name)
+        assert not kept, f"the worker ended and kept {kept}"
+
+
+@fault("a worker is asked to stop while PostgreSQL hangs", crashes=True)
+async def stop_worker_without_database(installation: Installation, chance: random.Random, lasting_s: float) -> None:
+    """It can't give its runs back, but it ends in its time."""
+    async with _stopped(installation, chance) as worker:
+        installation.database.signal_all(signal.SIGSTOP)
+        try:
+            await _stop(worker)
+        finally:
+            installation.database.signal_all(signal.SIGCONT)
 
 
 @fault("a worker is frozen past its leases", crashes=True)
 async def freeze_worker(installation: Installation, chance: random.Random, lasting_s: float) -> None:
     """Its runs go to others meanwhile, and it may not write for them when it goes on."""
-    worker = chance.choice(installation.workers)
-    database = installation.database
-    await _busy(installation, worker)
+    worker = await _busy(installation, chance)
     worker.freeze()
+    await _taken_over(installation, worker)
+
+
+@fault("a worker is frozen in the middle of a transaction", crashes=True)
+async def freeze_worker_in_transaction(installation: Installation, chance: random.Random, lasting_s: float) -> None:
+    """The rows that it has locked are no obstacle to who takes its runs over."""
+    deadline = time.monotonic() + FROZEN_WITHIN_S
+    while True:
+        worker = await _busy(installation, chance)
+        worker.freeze()
+        await asyncio.sleep(SETTLED_S)  # what another process does in a transaction is over by then
+        if await installation.database.rows(LOCKED_RUNS, worker.worker):
+            break
+        worker.thaw()
+        assert time.monotonic() < deadline, f"in {FROZEN_WITHIN_S:.0f} s no worker was met while it wrote for a run"
+        await asyncio.sleep(chance.uniform(0.0, SETTLED_S))
+    await _taken_over(installation, worker)
+
+
+@asynccontextmanager
+async def _stopped(installation: Installation, chance: random.Random) -> AsyncIterator[Process]:
+    """A worker with a run, for the body to end; it is started again afterwards."""
+    worker = await _busy(installation, chance)
+    try:
+        yield worker
+    finally:
+        if worker.ended:
+            worker.start()
+
+
+async def _stop(worker: Process) -> None:
+    code, seconds = await worker.stop()
+    assert (code, seconds < STOP_WITHIN_S) == (0, True), f"the worker ended with {code} after {seconds:.1f} s"
+
+
+async def _taken_over(installation: Installation, worker: Process) -> None:
+    """Wait until others have the runs of the frozen worker, let it go on, and wait until it says that it lost them."""
+    database = installation.database
     try:
         runs = await database.rows(RUNS_OF, worker.worker)
         for run_id, attempt in runs:
@@ -113,8 +177,8 @@ async def freeze_worker(installation: Installation, chance: random.Random, lasti
         worker.thaw()
     fenced = {(str(run_id), attempt) for run_id, attempt in runs}
     deadline = time.monotonic() + TAKEN_OVER_WITHIN_S
-    while not fenced <= {(entry["run_id"], entry["attempt"]) for entry in worker.logged("run.lease_lost")}:
-        assert time.monotonic() < deadline, f"the worker that was frozen did not say of {fenced} that it lost them"
+    while left := fenced - {(entry["run_id"], entry["attempt"]) for entry in worker.logged("run.lease_lost")}:
+        assert time.monotonic() < deadline, f"the worker that was frozen did not say of {left} that it lost them"
         await asyncio.sleep(0.1)
 
 
@@ -310,6 +374,12 @@ async def _shift_rows(installation: Installation, seconds: int) -> None:
         await installation.database.rows(statement, timedelta(seconds=seconds))
 
 
-async def _busy(installation: Installation, worker: Process) -> None:
-    """It has a run at least."""
-    await installation.database.until(RUNS_OF, worker.worker, within_s=30, what=f"{worker.name} got a run")
+async def _busy(installation: Installation, chance: random.Random) -> Process:
+    """A worker that has a run at least, once there is one."""
+    database, deadline = installation.database, time.monotonic() + BUSY_WITHIN_S
+    while True:
+        busy = {row["worker"] for row in await database.rows("SELECT DISTINCT worker FROM sync_runs WHERE status = 'running'")}
+        if found := [worker for worker in installation.workers if worker.worker in busy]:
+            return chance.choice(found)
+        assert time.monotonic() < deadline, f"in {BUSY_WITHIN_S:.0f} s no worker got a run"
+        await asyncio.sleep(0.02)

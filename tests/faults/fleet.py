@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,12 @@ class Fleet:
     async def close(self) -> None:
         await self._http.aclose()
 
+    async def open(self, shapes: Iterable[tuple[Sequence[tuple[Marketplace, int]], bool]]) -> None:
+        """Let sellers of these shapes join: of each his accounts, as for `join`, and whether the schedule has his syncs or a button."""
+        await self.installation.sandbox("POST", "/clock", advance_s=-BEHIND.total_seconds())
+        for accounts, scheduled in shapes:
+            await self.join(*accounts, scheduled=scheduled)
+
     async def join(self, *shapes: tuple[Marketplace, int], scheduled: bool) -> None:
         """A new seller with accounts of such sizes, who listens to all events, and whose first syncs begin at once."""
         accounts: list[Account] = []
@@ -148,6 +155,12 @@ class Fleet:
         run_id = UUID(answer.json()["id"])
         seller.asked.add(run_id)
         return run_id
+
+    async def ask_all(self, *, full: bool) -> list[UUID]:
+        """A run of each account, now that nothing is in the way."""
+        runs = [await self.ask(seller, account, full=full) for seller in self.sellers for account in seller.accounts]
+        assert None not in runs, self.calls
+        return [run_id for run_id in runs if run_id]
 
     async def truth(self, account: Account) -> Figures:
         """What the sandbox says of itself."""

@@ -23,7 +23,10 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                length = int(self.headers.get("Content-Length", "0"))
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # its sender was killed in the middle
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 self.send_response(204 if receiver._take(self.path.rpartition("/")[2], headers, body) else 401)
                 self.end_headers()

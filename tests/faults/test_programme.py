@@ -1,8 +1,7 @@
-"""The short version of the fault programme: every kind of fault once, and one schedule as chance has it."""
+"""The short version of the fault programme: every kind of fault once, and some more as chance has it."""
 
 import os
 import random
-from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -11,17 +10,18 @@ from tests.faults.programme import SHORT_FLEET, Turn, at_random, each_once, run_
 pytestmark = pytest.mark.anyio
 
 LASTING_S = 2.0
-AT_RANDOM = 6
+AT_RANDOM = 5
+
+
+def plan(chance: random.Random) -> list[Turn]:
+    return [*each_once(chance, LASTING_S), *at_random(chance, AT_RANDOM, LASTING_S)]
 
 
 async def test_whatever_happens_nothing_is_lost_doubled_or_stuck():
-    def schedules(chance: random.Random) -> Iterator[Sequence[Turn]]:
-        yield each_once(chance, LASTING_S)
-        yield at_random(chance, AT_RANDOM, LASTING_S)
-
     seed = int(os.environ.get("FAULTS_SEED") or random.randrange(2**32))
-    report = await run_programme(seed, schedules, SHORT_FLEET)
+
+    report = await run_programme(seed, plan, SHORT_FLEET)
 
     print(report)
-    assert not report.violations, str(report)
-    assert report.runs.keys() <= {"succeeded", "partial", "failed", "cancelled"}
+    assert not report.violations, f"repeat it with FAULTS_SEED={seed}"
+    assert report.runs.total() > len(SHORT_FLEET)
