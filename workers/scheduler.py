@@ -1,10 +1,11 @@
-"""The scheduler: once a second it queues what is due and finds what was lost, once a minute it looks at the sellers' keys.
+"""The scheduler: once a second it queues what is due and finds what was lost, once a minute it looks at the sellers' keys and at the clock's leaps.
 
 Any number may run; the database gives each piece to one.
 """
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 
 import structlog
 import uvloop
@@ -17,14 +18,15 @@ from app.database import database
 from app.errors import Unavailable
 from app.jobs import broker
 from app.observability.logs import configure_logs
-from app.runs.schedule import BATCH, queue_due_tenants
+from app.runs.pauses import stop_strays
+from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
 from app.runs.sweep import Sweep, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.webhooks.dispatch import ring_if_due
 from workers.housekeeping import Housekeeping
 
 TICK_S = 1.0
-KEYS_EVERY_S = 60.0
+LOOK_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -32,38 +34,48 @@ sweep = Sweep()
 
 
 async def tick() -> None:
-    """One look at everything.
+    """One look at what is due, what stands still, and what was lost. A fault in one part stands in the log with its traceback, and keeps no other from its work.
 
     Raises:
         Unavailable: the database does not answer; the next tick tries again.
     """
-    while await queue_due_tenants() == BATCH:
-        pass
-    await sweep.requeue_expired()
-    await ring_for_waiting()
-    await ring_if_due()
+    await attempt(queue_all_due_tenants, stop_strays, sweep.requeue_expired, ring_for_waiting, ring_if_due)
 
 
 async def look_at_keys() -> None:
-    """Which keys end soon or have ended, which shop several tenants have keys of, and whether it is time to ask a marketplace again.
+    """Likewise at which keys end soon or have ended, which shop several tenants have keys of, and whether it is time to ask a marketplace again.
 
     Raises:
         Unavailable: the database does not answer; the next look tries again.
     """
+    await attempt(look_at_all_expiries, review_outdated_sharing, ring_for_rechecks)
+
+
+async def queue_all_due_tenants() -> None:
+    """Batch after batch."""
+    while await queue_due_tenants() == BATCH:
+        pass
+
+
+async def look_at_all_expiries() -> None:
+    """Likewise."""
     while await look_at_expiries() == EXPIRIES:
         pass
-    await review_outdated_sharing()
-    await ring_for_rechecks()
 
 
-async def _look_at_keys_if_possible() -> None:
-    try:
-        await look_at_keys()
-    except Unavailable:
-        raise
-    except Exception:
-        # A fault of ours about one key must not keep all sellers' syncs from being queued: it stands in the log with its traceback.
-        log.exception("scheduler.look_at_keys_failed")
+async def attempt(*parts: Callable[[], Awaitable[object]]) -> None:
+    """Each of them, whatever becomes of the others.
+
+    Raises:
+        Unavailable: the database does not answer, so none of those behind can work either.
+    """
+    for part in parts:
+        try:
+            await part()
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("scheduler.part_failed", part=part.__name__)
 
 
 async def run(settings: Settings) -> None:
@@ -85,9 +97,10 @@ async def run(settings: Settings) -> None:
             try:
                 await tick()
                 if loop.time() >= next_look_s:
-                    next_look_s = loop.time() + KEYS_EVERY_S
-                    await _look_at_keys_if_possible()
-                await housekeeping.step()
+                    next_look_s = loop.time() + LOOK_EVERY_S
+                    await look_at_keys()
+                    await attempt(correct_appointments)
+                await attempt(housekeeping.step)
             except Unavailable as error:
                 log.warning("scheduler.database_unavailable", detail=error.detail)
             try:

@@ -1,13 +1,16 @@
-"""What the scheduler does about keys."""
+"""What the scheduler does each second and each minute, whatever is amiss."""
 
 import pytest
+import structlog
 
 from app.credentials.jobs import CheckKeys
+from app.database import system_scope
 from app.jobs import broker
 from app.redis import get_redis
 from tests.application import Shop, client, redis, sandbox, sandbox_url, settings, shop
 from tests.credentials.keys import change_key, heard
-from workers.scheduler import look_at_keys
+from tests.factories import create_run, create_tenant
+from workers.scheduler import look_at_keys, tick
 
 __all__ = ["client", "redis", "sandbox", "sandbox_url", "settings", "shop"]
 
@@ -34,3 +37,23 @@ async def test_it_rings_for_a_key_whose_daily_check_is_due_where_the_marketplace
 
     messages = await get_redis().xrange(broker.stream)
     assert any(CheckKeys.name.encode() in fields[b"message"] for _, fields in messages[before:]) is rings
+
+
+async def test_a_fault_in_one_part_stops_neither_the_others_nor_the_scheduler(clean_database: str):
+    run_id = await create_run(await create_tenant())
+    async with system_scope() as connection:
+        await connection.execute("UPDATE sync_runs SET rung_at = now() - interval '1 hour'")
+        await connection.execute("ALTER TABLE tenants RENAME COLUMN sync_interval_minutes TO gone")
+
+    try:
+        with structlog.testing.capture_logs() as said:
+            await tick()
+    finally:
+        async with system_scope() as connection:
+            await connection.execute("ALTER TABLE tenants RENAME COLUMN gone TO sync_interval_minutes")
+
+    assert [(entry["event"], entry["part"]) for entry in said if entry["log_level"] == "error"] == [
+        ("scheduler.part_failed", "queue_all_due_tenants")
+    ]
+    async with system_scope() as connection:
+        assert await connection.fetchval("SELECT rung_at > now() - interval '1 min' FROM sync_runs WHERE id = $1", run_id)
