@@ -8,9 +8,12 @@ import msgspec
 from app.audit.service import record as audit
 from app.database import tenant_scope
 from app.errors import Conflict, NotFound
-from app.runs.schemas import RunOut, StageReport
+from app.events.jobs import DeliverEvents
+from app.jobs import enqueue
+from app.runs.schemas import Notice, RunOut, StageReport
 from app.runs.service import COLUMNS, run_out
 from app.runs.tables import RunStatus
+from app.sync.notices import record_notices
 from app.tenants.service import lock_tenant
 
 # Without its lease, the worker that has the run can't write any more, and stops.
@@ -21,6 +24,7 @@ CANCEL = f"""
  RETURNING {COLUMNS}
 """
 
+_notices = msgspec.json.Decoder(dict[str, Notice])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,15 +36,18 @@ class SyncAlreadyFinished(Conflict):
 
 
 async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut, bool]:
-    """End a run that is queued or running, as cancelled; what its pages stored stays. True beside it: it was this call that did it, and not one before.
+    """End a run that is queued or running, as cancelled; what its pages stored stays, and what they noted is told. True beside it: it was this call that did
+    it, and not one before.
 
     Raises:
         NotFound: the tenant has no such run.
         SyncAlreadyFinished: it succeeded or failed before.
     """
     async with tenant_scope(tenant_id) as connection:
-        await lock_tenant(connection, tenant_id)
-        row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sync_runs WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant_id, run_id)
+        language = await lock_tenant(connection, tenant_id)
+        row: Any = await connection.fetchrow(
+            f"SELECT notices, {COLUMNS} FROM sync_runs WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant_id, run_id
+        )
         if row is None:
             raise NotFound(f"No sync {run_id}.")
         run = run_out(row)
@@ -48,11 +55,15 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
             case RunStatus.CANCELLED:
                 return run, False
             case RunStatus.QUEUED | RunStatus.RUNNING:
-                row: Any = await connection.fetchrow(CANCEL, tenant_id, run_id, _encode(_left(run.stages)).decode())
+                noted = _notices.decode(row["notices"]) if row["notices"] else {}
+                run = run_out(await connection.fetchrow(CANCEL, tenant_id, run_id, _encode(_left(run.stages)).decode()))
+                await record_notices(connection, tenant_id, run_id, run.marketplace, language, noted)
                 await audit(connection, tenant_id, actor, "sync.cancelled", {"sync_id": run_id, "marketplace": run.marketplace})
             case _:
                 raise SyncAlreadyFinished(f"The sync has {run.status} already.")
-    return run_out(row), True
+    if noted:
+        await enqueue(DeliverEvents())
+    return run, True
 
 
 def _left(stages: list[StageReport]) -> list[StageReport]:

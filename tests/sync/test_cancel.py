@@ -94,6 +94,24 @@ async def test_what_a_cancelled_run_stored_stays_and_the_next_one_goes_on(shop: 
     assert len((await shop.expect(200, "GET", "/products"))["items"]) == 5
 
 
+async def test_what_a_cancelled_run_noted_is_told_once(shop: Shop):
+    await shop.give_key()
+    await shop.sync()
+    lease = await claim("test", await create_run(shop.tenant_id))
+    assert lease
+    async with lease.writing(lease.stages[0]) as connection:
+        rows = await connection.fetch("UPDATE products SET stock_level = 'out', stock_total = 0 RETURNING id")
+        lease.note("stock.out", [row["id"] for row in rows[:2]])
+
+    for _ in range(2):
+        await cancel(shop, lease.run_id)
+
+    told = await shop.rows(
+        "SELECT body::json -> 'data' ->> 'sync_id', body::json -> 'data' ->> 'total' FROM events WHERE tenant_id = $1 AND type = 'stock.out'"
+    )
+    assert told == [(str(lease.run_id), "2")]
+
+
 async def test_cancelling_again_gives_the_cancelled_run(shop: Shop):
     run_id = await create_run(shop.tenant_id)
     first = await cancel(shop, run_id)
