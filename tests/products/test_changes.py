@@ -229,7 +229,7 @@ class Writer:
 
     async def run(self, transactions: int) -> None:
         for _ in range(transactions):
-            deed = self.dice.choice((self._write, self._write, self._archive, self._price))
+            deed = self.dice.choice((self._write, self._write, self._archive, self._price, self._count))
             await deed(sorted({str(self.dice.randrange(12)) for _ in range(self.dice.randrange(1, 5))}))
 
     async def _write(self, external_ids: Sequence[str]) -> None:
