@@ -60,7 +60,7 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
                 await record_notices(connection, tenant_id, run_id, run.marketplace, language, noted)
                 await audit(connection, tenant_id, actor, "sync.cancelled", {"sync_id": run_id, "marketplace": run.marketplace})
             case _:
-                raise SyncAlreadyFinished(f"The sync has {run.status} already.")
+                raise SyncAlreadyFinished(f"The sync has ended already, as {run.status}.")
     if noted:
         await enqueue(DeliverEvents())
     return run, True
