@@ -160,6 +160,8 @@ class StockService:
                     report.created += written.created
                     report.updated += written.updated
                     report.archived += written.removed
+                    for event_type, products_told in written.told.items():
+                        lease.note(event_type, products_told)
             report.fetched += shelves
         # What is left belongs to products that the catalogue doesn't show, such as cards in the trash.
         report.rejected += total - report.fetched

@@ -9,20 +9,33 @@ from app.database import Connection, tenant_scope
 from app.ids import new_id_text
 from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, Marketplace, Size
 from app.stocks.gathering import unpack
+from app.stocks.low_stock import LEVEL, TOLD
+from app.tenants.service import take_change_time
 
 PRODUCTS_PER_LOOK = 500
 
 # Many rows go as one JSON argument: asyncpg takes twice the time to pack them as arrays.
 
-# Shelves are replaced as a whole: what the report no longer names is gone. The first condition is what the index serves; without it each product would be
-# compared with each shelf of the tenant while the planner knows nothing of them.
+# Shelves are replaced as a whole: what the report no longer names is gone. OFFSET makes it a look-up by the index for each kind of shelf of a product; as a
+# join each would be compared with each shelf of all tenants while the planner knows nothing of them. The shelves are seen as they were before the statement: the
+# units are those of before.
 REMOVE = """
-    DELETE FROM stocks
-     WHERE product_id = ANY($1::uuid[])
-       AND (product_id, fulfilment) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
-       AND (product_id, fulfilment, warehouse_id, size_id) NOT IN (
-           SELECT product_id, fulfilment, warehouse_id, size_id
-             FROM json_to_recordset($3) AS fetched (product_id uuid, fulfilment text, warehouse_id text, size_id text))
+    WITH former AS MATERIALIZED (
+        SELECT changes, shelf.*
+          FROM unnest($1::uuid[], $2::text[], $3::bool[]) AS known (product_id, fulfilment, changes),
+               LATERAL (SELECT id, product_id, fulfilment, warehouse_id, size_id, quantity FROM stocks
+                         WHERE stocks.product_id = known.product_id AND stocks.fulfilment = known.fulfilment OFFSET 0) AS shelf),
+    removed AS (
+        DELETE FROM stocks
+         WHERE id = ANY (ARRAY(
+               SELECT id FROM former
+                WHERE changes AND (product_id, fulfilment, warehouse_id, size_id) NOT IN (
+                      SELECT product_id, fulfilment, warehouse_id, size_id
+                        FROM json_to_recordset($4) AS fetched (product_id uuid, fulfilment text, warehouse_id text, size_id text))))
+     RETURNING true)
+    SELECT product_id, coalesce(sum(quantity) FILTER (WHERE fulfilment = 'marketplace_warehouse'), 0),
+           coalesce(sum(quantity) FILTER (WHERE fulfilment = 'seller_warehouse'), 0), (SELECT count(*) FROM removed)
+      FROM former GROUP BY product_id
 """
 
 UPSERT = """
@@ -42,12 +55,33 @@ UPSERT = """
     SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written
 """
 
-TOTALS = """
-    UPDATE products
-       SET marketplace_stock_digest = changed.marketplace, seller_stock_digest = changed.seller, updated_at = now(),
-           stock_total = coalesce((SELECT sum(quantity) FROM stocks WHERE product_id = products.id), 0)
-      FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS changed (id, marketplace, seller)
-     WHERE products.id = changed.id
+# The product's row is looked up twice, since an UPDATE returns nothing of what was before.
+TOTALS = f"""
+    WITH counted AS MATERIALIZED (
+        SELECT changed.*,
+               coalesce((SELECT sum(quantity) FROM stocks WHERE product_id = changed.id AND fulfilment = 'marketplace_warehouse'), 0)::int AS marketplace_units,
+               coalesce((SELECT sum(quantity) FROM stocks WHERE product_id = changed.id AND fulfilment = 'seller_warehouse'), 0)::int AS seller_units
+          FROM unnest($3::uuid[], $4::bytea[], $5::bytea[], $6::int[], $7::int[])
+               AS changed (id, marketplace, seller, marketplace_units_before, seller_units_before)),
+    recorded AS (
+        INSERT INTO stock_history (tenant_id, product_id, changed_at, marketplace_quantity, seller_quantity)
+        SELECT $1, id, $2, marketplace_units, seller_units FROM counted
+         WHERE (marketplace_units, seller_units) <> (marketplace_units_before, seller_units_before)),
+    compared AS MATERIALIZED (
+        SELECT counted.*, marketplace_units + seller_units AS stock, product.stock_total AS stock_before, product.stock_level AS level_before,
+               product.archived_at IS NOT NULL AS archived,
+               coalesce(product.low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1)) AS threshold
+          FROM counted JOIN products AS product ON product.id = counted.id),
+    levelled AS MATERIALIZED (
+        SELECT *, CASE WHEN stock = stock_before AND level_before IS NOT NULL THEN level_before ELSE {LEVEL} END AS level FROM compared),
+    written AS (
+        UPDATE products
+           SET marketplace_stock_digest = levelled.marketplace, seller_stock_digest = levelled.seller, updated_at = $2,
+               stock_total = levelled.stock, stock_level = levelled.level
+          FROM levelled
+         WHERE products.id = levelled.id
+     RETURNING products.id, {TOLD} AS told)
+    SELECT told, array_agg(id ORDER BY id) FROM written WHERE told IS NOT NULL GROUP BY told
 """
 
 SIZES = """
@@ -91,11 +125,12 @@ class Row(msgspec.Struct, gc=False):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What became of the shelves of a batch."""
+    """What became of the shelves of a batch; and the products of which the seller is to hear, by event type."""
 
     created: int
     updated: int
     removed: int
+    told: dict[str, list[UUID]] = {}
 
 
 async def known_products(
@@ -134,7 +169,8 @@ async def known_sizes(tenant_id: UUID, marketplace: Marketplace) -> AsyncIterato
 
 
 async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequence[Change]) -> Written:
-    """Store the shelves of these products, and the products' totals."""
+    """Store the shelves of these products, the products' totals and levels, and the history of those whose totals changed."""
+    changed_at = await take_change_time(connection, tenant_id)
     rows = [
         _row(change.product.id, fulfilment, shelf)
         for change in changes
@@ -142,19 +178,33 @@ async def write_changes(connection: Connection, tenant_id: UUID, changes: Sequen
         for shelf in unpack(packed_shelves)
     ]
     packed = msgspec.json.encode(rows).decode()
-    former = [(change.product.id, fulfilment) for change in changes for fulfilment in change.shelves if change.product.digests[fulfilment]]
-    removed = "DELETE 0"
+    former = [
+        (change.product.id, fulfilment, fulfilment in change.shelves)
+        for change in changes
+        for fulfilment, mark in change.product.digests.items()
+        if mark is not None
+    ]
+    before: dict[UUID, tuple[int, int]] = {}
+    removed = 0
     if former:
-        removed = await connection.execute(REMOVE, [owner for owner, _ in former], [fulfilment for _, fulfilment in former], packed)
+        owners, kinds, changing = zip(*former, strict=True)
+        found = await connection.fetch(REMOVE, owners, kinds, changing, packed)
+        before = {row[0]: (row[1], row[2]) for row in found}
+        removed = found[0][3] if found else 0
     written = await connection.fetchrow(UPSERT, tenant_id, packed)
     assert written is not None  # an aggregate gives a row
-    await connection.execute(
+    units = [before.get(change.product.id, (0, 0)) for change in changes]
+    told = await connection.fetch(
         TOTALS,
+        tenant_id,
+        changed_at,
         [change.product.id for change in changes],
         [change.digests[Fulfilment.MARKETPLACE_WAREHOUSE] for change in changes],
         [change.digests[Fulfilment.SELLER_WAREHOUSE] for change in changes],
+        [marketplace for marketplace, _ in units],
+        [seller for _, seller in units],
     )
-    return Written(created=written[0], updated=written[1], removed=int(removed.rsplit(" ", 1)[1]))
+    return Written(created=written[0], updated=written[1], removed=removed, told=dict(told))
 
 
 def _row(product_id: UUID, fulfilment: Fulfilment, shelf: FetchedStock) -> Row:
