@@ -9,9 +9,10 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks import listing, memory, syncs, webhooks
+from benchmarks import fleet, growth, listing, memory, syncs, webhooks
 from benchmarks.figures import Figure, markdown, table
 from benchmarks.machine import describe
+from benchmarks.plan import Plan
 from benchmarks.site import ROOT, Site
 
 RESULTS = ROOT / "benchmarks/results"
@@ -24,6 +25,8 @@ MEASUREMENTS = {
     ("products", "products-cached"): listing.measure,
     ("memory",): memory.measure,
     ("webhooks",): webhooks.measure,
+    ("fleet",): fleet.measure,
+    ("growth",): growth.measure,
 }
 NAMES = [name for names in MEASUREMENTS for name in names]
 
@@ -42,8 +45,12 @@ class Results(msgspec.Struct):
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(NAMES), help="May be given several times; left out, everything is measured.")
 @click.option("--rounds", default=3, show_default=True, help="Ours and the floor take turns so many times.")
+@click.option("--tenants", default=2_000, show_default=True, help="The largest fleet.")
+@click.option(
+    "--profile", is_flag=True, help="Run the fleet's worker under cProfile and show what took most; its figures count for nothing then."
+)
 @click.option("--write-docs", is_flag=True, help="Put the table into docs/benchmarks.md.")
-def main(only: tuple[str, ...], rounds: int, *, write_docs: bool) -> None:
+def main(only: tuple[str, ...], rounds: int, tenants: int, *, profile: bool, write_docs: bool) -> None:
     """Measure our code beside the floor, on this machine."""
     # As Ctrl-C does: an exception, so that everything is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -57,7 +64,7 @@ def main(only: tuple[str, ...], rounds: int, *, write_docs: bool) -> None:
     with Site() as site:
         for names, measure in MEASUREMENTS.items():
             if set(names) & set(wanted):
-                measured = measure(site, rounds, tell)
+                measured = measure(site, Plan(rounds, tenants, profile), tell)
                 figures |= {name: rows for name, rows in measured.items() if name in wanted}
     results = Results(datetime.now(UTC), round(time.monotonic() - began, 1), describe(), figures)
     rows = [row for of_one in figures.values() for row in of_one]

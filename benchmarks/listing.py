@@ -7,6 +7,7 @@ import msgspec
 
 from benchmarks.figures import Figure
 from benchmarks.load import Load
+from benchmarks.plan import Plan
 from benchmarks.seller import Seller, api_arguments, worker_arguments
 from benchmarks.site import Site, await_answer, free_port
 from benchmarks.usage import cpu_s
@@ -25,7 +26,7 @@ class Round(msgspec.Struct, frozen=True):
     cpu_ms: float
 
 
-def measure(site: Site, rounds: int, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+def measure(site: Site, plan: Plan, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
     """Ours and the floor in turn under the same load; the load generator is a process of its own."""
     with site.new_database() as url:
         database = {"DATABASE_URL": url}
@@ -52,7 +53,7 @@ def measure(site: Site, rounds: int, tell: Callable[[str], None]) -> dict[str, l
                     "products-cached": ((cached, f"{cached_api}/api/v1{PATH}"), (floor, f"{floor_api}/cached")),
                 }
                 measured = {
-                    name: tuple(zip(*(_round(site, name, both, seller.access_token, tell) for _ in range(rounds)), strict=True))
+                    name: tuple(zip(*(_round(site, name, both, seller.access_token, tell) for _ in range(plan.rounds)), strict=True))
                     for name, both in sides.items()
                 }
     return {

@@ -1,25 +1,24 @@
 """What the processes hold, and whether a larger shop makes a worker grow."""
 
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import msgspec
 
 from benchmarks.figures import Figure
 from benchmarks.listing import CONNECTIONS, PATH
 from benchmarks.load import Load
+from benchmarks.plan import Plan
 from benchmarks.seller import Seller, api_arguments, worker_arguments
 from benchmarks.site import Site, await_answer
 from benchmarks.syncs import PRODUCTS, WARM_PRODUCTS
-from benchmarks.usage import pss_mib
+from benchmarks.usage import pss_mib, watched_pss_mib
 
 LARGE = 200_000
 REQUESTS = 3_000
 LOOK_EVERY_S = 0.05
 
 
-def measure(site: Site, _: int, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+def measure(site: Site, _: Plan, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
     """An API and a worker side by side, as they are run; memory needs no rounds."""
     with site.new_database() as url:
         database = {"DATABASE_URL": url}
@@ -40,7 +39,7 @@ def measure(site: Site, _: int, tell: Callable[[str], None]) -> dict[str, list[F
             rate = msgspec.json.decode(load, type=Load).requests_per_s
             tell(f"API {api_idle:.0f} MiB idle, {api_after:.0f} after {REQUESTS:,} requests at {rate:,.0f}/s")
             tell(f"worker {worker_idle:.0f} MiB idle, {worker_after:.0f} after a sync of {PRODUCTS:,}; now one of {LARGE:,}")
-            with Seller(api, LARGE) as large, _peak(worker_pid) as peaks:
+            with Seller(api, LARGE) as large, watched_pss_mib(worker_pid, LOOK_EVERY_S) as peaks:
                 # Orders come by the thousand, whatever the shop; the shop of 10,000 had them.
                 large.ask_for("products", "prices", "stocks")
                 large.await_sync()
@@ -54,22 +53,3 @@ def measure(site: Site, _: int, tell: Callable[[str], None]) -> dict[str, list[F
             Figure(work=f"growth of that worker, at most, in a sync of {LARGE:,}", unit="MiB", ours=[max(peaks) - worker_after], aim=16),
         ]
     }
-
-
-@contextmanager
-def _peak(pid: int) -> Generator[list[float]]:
-    """Look at a process's memory again and again while the context lasts."""
-    seen: list[float] = [pss_mib(pid)]
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(LOOK_EVERY_S):
-            seen.append(pss_mib(pid))
-
-    watching = threading.Thread(target=look)
-    watching.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watching.join()

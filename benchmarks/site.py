@@ -44,7 +44,9 @@ class Site:
         self._stack = ExitStack()
         self._databases = 0
         self.environment: dict[str, str] = {}
-        self._postgres_url = ""
+        self._postgres_url = self._superuser_url = ""
+        self.postgres_pid = self.sandbox_pid = 0
+        self._sandbox_url = ""
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="st-bench-", ignore_cleanup_errors=True)))
@@ -52,7 +54,10 @@ class Site:
         # PostgreSQL's own account, where we are root, must get into it.
         folder.chmod(0o711)
         try:
-            self._postgres_url = self._stack.enter_context(Postgres(folder / "postgres"))
+            postgres = Postgres(folder / "postgres")
+            self._postgres_url = self._stack.enter_context(postgres)
+            self._superuser_url = postgres.superuser_dsn
+            self.postgres_pid = int((folder / "postgres/cluster/postmaster.pid").read_text().partition("\n")[0])
             redis_url = self._stack.enter_context(Redis(folder / "redis"))
             asyncio.run(self._make_template())
             self.environment = {
@@ -91,11 +96,24 @@ class Site:
         finally:
             asyncio.run(_execute(self._postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
+    def superuser_url(self, url: str) -> str:
+        """The same database for a role that no wall between tenants holds."""
+        return urlunsplit(urlsplit(self._superuser_url)._replace(path=urlsplit(url).path))
+
+    @contextmanager
+    def slow_marketplace(self, delay_ms: int) -> Generator[None]:
+        """Every answer of the sandbox takes so long while the context lasts."""
+        self._behave(delay_ms=delay_ms)
+        try:
+            yield
+        finally:
+            self._behave(delay_ms=0)
+
     def execute(self, url: str, statement: str) -> None:
         """One statement, of which nothing is wanted back."""
         asyncio.run(_execute(url, statement))
 
-    def run(self, module: str, environment: Mapping[str, str], *arguments: str) -> bytes:
+    def run(self, module: str, environment: Mapping[str, str], *arguments: str, within_s: float = RUN_WITHIN_S) -> bytes:
         """The last line that a process of this module prints.
 
         Raises:
@@ -108,25 +126,28 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=self._log,
             check=False,
-            timeout=RUN_WITHIN_S,
+            timeout=within_s,
         )
         if done.returncode:
             raise RuntimeError(f"{module} failed with code {done.returncode}.")
         return done.stdout.strip().rpartition(b"\n")[2]
 
     @contextmanager
-    def process(self, arguments: list[str], environment: Mapping[str, str]) -> Generator[int]:
-        """A process that serves while the context lasts; gives its pid."""
+    def process(self, arguments: list[str], environment: Mapping[str, str], told: bytes = b"") -> Generator[int]:
+        """A process that serves while the context lasts; gives its pid. It is `told` a few lines on its standard input."""
         child = subprocess.Popen(
             [sys.executable, *arguments],
             env={**self.environment, **environment},
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - it makes two system calls
         )
+        assert child.stdin is not None
+        with child.stdin as stdin:
+            stdin.write(told)
         try:
             yield child.pid
         finally:
@@ -139,14 +160,16 @@ class Site:
 
     def _start_sandbox(self) -> None:
         port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        self._stack.enter_context(self.process(["-m", "app.cli.main", "sandbox", "--port", str(port)], {}))
+        self._sandbox_url = url = f"http://127.0.0.1:{port}"
+        self.sandbox_pid = self._stack.enter_context(self.process(["-m", "app.cli.main", "sandbox", "--port", str(port)], {}))
         await_answer(f"{url}/sandbox")
         # A shop that stands still, and a marketplace that is never the slowest part: no limits, and each page made once.
-        with httpx.Client(base_url=url, trust_env=False) as control:
-            control.patch("/sandbox", json={"limits": False}).raise_for_status()
-            control.post("/sandbox/clock", json={"freeze_at": datetime.now(UTC).isoformat()}).raise_for_status()
+        self._behave(limits=False)
+        httpx.post(f"{url}/sandbox/clock", json={"freeze_at": datetime.now(UTC).isoformat()}, trust_env=False).raise_for_status()
         self.environment |= sandbox_environment(url)
+
+    def _behave(self, **behaviour: object) -> None:
+        httpx.patch(f"{self._sandbox_url}/sandbox", json=behaviour, trust_env=False).raise_for_status()
 
     async def _make_template(self) -> None:
         await _execute(self._postgres_url, f"CREATE DATABASE {TEMPLATE}")

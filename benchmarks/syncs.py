@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from benchmarks.figures import Figure
+from benchmarks.plan import Plan
 from benchmarks.shops import seller_token
 from benchmarks.site import Site
 from benchmarks.usage import Used
@@ -23,7 +24,7 @@ OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database
 ALL_COUNTED_WITHIN_S = 10.0
 
 
-def measure(site: Site, rounds: int, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+def measure(site: Site, plan: Plan, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
     """Ours and the floor in turn, each in a fresh process and a fresh database; both are warmed up by a shop of 25 products."""
     shop = {"BENCHMARK_TOKEN": seller_token(PRODUCTS), "BENCHMARK_WARM_TOKEN": seller_token(WARM_PRODUCTS)}
     used: dict[tuple[str, str], list[Used]] = defaultdict(list)
@@ -32,7 +33,7 @@ def measure(site: Site, rounds: int, tell: Callable[[str], None]) -> dict[str, l
     tell("making the sandbox's pages")
     with site.new_database() as url:
         site.run(FLOOR, {**shop, "DATABASE_URL": url})
-    for number in range(rounds):
+    for number in range(plan.rounds):
         for side in (OURS, FLOOR):
             with site.new_database() as url:
                 for which in ("first", "second"):

@@ -4,7 +4,10 @@ import os
 import re
 import resource
 import sys
+import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -44,11 +47,41 @@ def cpu_s(pid: int) -> float:
     return (int(after_name[11]) + int(after_name[12])) / TICKS_PER_S
 
 
+def family_cpu_s(pid: int) -> float:
+    """Of a process and its children, those that have ended included: what a PostgreSQL server and all its sessions have used."""
+    waited_for = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[13:15]
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    used_s = cpu_s(pid) + sum(map(int, waited_for)) / TICKS_PER_S
+    for child in children:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            used_s += cpu_s(int(child))
+    return used_s
+
+
 def pss_mib(pid: int) -> float:
     """Memory of a process; a page that several share counts in parts (proc_pid_smaps(5))."""
     match = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert match is not None  # the kernel always writes it
     return int(match[1]) / 1024
+
+
+@contextmanager
+def watched_pss_mib(pid: int, every_s: float) -> Generator[list[float]]:
+    """Look at a process's memory again and again while the context lasts."""
+    seen: list[float] = [pss_mib(pid)]
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(every_s):
+            seen.append(pss_mib(pid))
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watching.join()
 
 
 def _own_cpu_s() -> float:

@@ -13,6 +13,7 @@ import msgspec
 import uvloop
 
 from benchmarks.figures import Figure
+from benchmarks.plan import Plan
 from benchmarks.seller import Seller, api_arguments, worker_arguments
 from benchmarks.site import Site, await_answer
 
@@ -41,7 +42,7 @@ class Received(msgspec.Struct):
     at_s: float
 
 
-def measure(site: Site, _: int, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+def measure(site: Site, _: Plan, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
     """One run after the other of a small shop, nothing else going on. The floor is one POST on an open connection, from another process."""
     ours: list[float] = []
     with site.new_database() as url, _receiver() as (receiver, received):
