@@ -353,6 +353,12 @@ CLOCK = (
     "UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at + $1 WHERE status = 'pending'",
 )
 
+STILL_AHEAD = (
+    "UPDATE sync_runs SET not_before = not_before - $1 WHERE status = 'queued' AND not_before > now() + $1 / 2",
+    "UPDATE tenants SET next_sync_at = next_sync_at - $1 WHERE next_sync_at > now() + $1 / 2",
+    "UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - $1 WHERE status = 'pending' AND next_attempt_at > now() + $1 / 2",
+)
+
 
 @fault("the database's clock leaps ahead by an hour", crashes=True)
 async def leap_ahead(installation: Installation, chance: random.Random, lasting_s: float) -> None:
@@ -362,10 +368,11 @@ async def leap_ahead(installation: Installation, chance: random.Random, lasting_
 
 @fault("the database's clock is put back by an hour")
 async def put_clock_back(installation: Installation, chance: random.Random, lasting_s: float) -> None:
-    """What was due now is due in an hour, by the rows; an operator who puts a clock back waits that long, or moves them as we do then."""
+    """Leases reach into the future then, and what was due is due in an hour. An operator who puts a clock back waits that long, or moves it forward as we do."""
     await _shift_rows(installation, AN_HOUR)
     await asyncio.sleep(lasting_s)
-    await _shift_rows(installation, -AN_HOUR)
+    for statement in STILL_AHEAD:
+        await installation.database.rows(statement, timedelta(seconds=AN_HOUR))
 
 
 async def _shift_rows(installation: Installation, seconds: int) -> None:

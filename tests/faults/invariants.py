@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -256,14 +257,23 @@ async def no_fault_of_our_own_stands_in_the_logs(fleet: Fleet) -> list[str]:
     ]
 
 
-async def ended_runs_changed_nothing(fleet: Fleet, runs: list[UUID]) -> list[str]:
-    """Of runs that were asked for when nothing had changed since the ones before."""
-    rows = await fleet.installation.database.rows(
-        "SELECT id, tenant_id, marketplace, status, stages::text AS stages FROM sync_runs WHERE id = ANY($1) AND (status <> 'succeeded' OR EXISTS ("
+async def changes_of(fleet: Fleet, runs: list[UUID]) -> list[str]:
+    """What these runs, which succeeded, have changed."""
+    return await _each(
+        fleet,
+        "SELECT id, tenant_id, marketplace, status, stages FROM sync_runs WHERE id = ANY($1) AND (status <> 'succeeded' OR EXISTS ("
         "SELECT FROM jsonb_array_elements(stages) AS report WHERE (report -> 'created')::int + (report -> 'updated')::int + (report -> 'archived')::int > 0))",
         runs,
     )
-    return [str(dict(row)) for row in rows]
+
+
+async def recent_changes(fleet: Fleet, since: datetime) -> list[str]:
+    """The rows that were written since then. Ozon's older orders can't be asked for what changed, and are all read again once a day and in a full run."""
+    products = "SELECT tenant_id, marketplace, external_id, created_at, updated_at FROM products WHERE updated_at >= $1"
+    stocks = "SELECT tenant_id, product_id, fulfilment, warehouse_id, quantity, changed_at FROM stocks WHERE changed_at >= $1"
+    orders = "SELECT tenant_id, marketplace, external_id, status, ordered_at, created_at, updated_at FROM orders WHERE updated_at >= $1 AND ordered_at >= $2"
+    recent = fleet.stopped_at - RECENT
+    return [*await _each(fleet, products, since), *await _each(fleet, stocks, since), *await _each(fleet, orders, since, recent)]
 
 
 async def crashes(fleet: Fleet) -> dict[UUID, int]:
