@@ -127,6 +127,7 @@ async def clean_database(open_database: str, redis_url: str) -> AsyncIterator[st
     async with system_scope() as connection:
         await connection.execute("DELETE FROM tenants")
         await connection.execute("DELETE FROM users")
+        await connection.execute("DELETE FROM sync_pauses")
 
 
 @pytest.fixture

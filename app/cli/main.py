@@ -4,16 +4,16 @@ import sys
 
 import click
 
-from app.errors import StartRefused
+from app.errors import StockTrackerError
 
 
 class OneLineErrors(click.Group):
-    """What stops a start is one clear line and exit code 2, never a trace."""
+    """What stops a start, or what a command refuses, is one clear line and exit code 2, never a trace."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except StartRefused as error:
+        except StockTrackerError as error:
             click.echo(f"stock-tracker: {error.detail}", err=True)
             sys.exit(2)
 
@@ -98,6 +98,116 @@ def sandbox(host: str, port: int) -> None:
     from app.cli.sandbox import run_sandbox
 
     run_sandbox(host, port)
+
+
+marketplace_option = click.option("--marketplace", type=click.Choice(["wildberries", "ozon"]), help="Both otherwise.")
+reason_option = click.option("--reason", default="", metavar="TEXT", help="For other operators, at most 200 characters.")
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+limit_option = click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+tenant_argument = click.argument("tenant")
+
+
+@main.group()
+def tenants() -> None:
+    """Tenants, for support. TENANT is an id, its first 8 or more digits, or a user's e-mail address."""
+
+
+@tenants.command("list")
+@click.option("--paused", is_flag=True, help="Those that are held up.")
+@limit_option
+@json_option
+def list_tenants(paused: bool, limit: int, as_json: bool) -> None:
+    """Who is there, newest first."""
+    from app.cli.tenants import list_tenants
+
+    list_tenants(paused=paused, limit=limit, as_json=as_json)
+
+
+@tenants.command("show")
+@tenant_argument
+@json_option
+def show_tenant(tenant: str, as_json: bool) -> None:
+    """How one is: its keys (masked), its schedule, its last runs, and what waits for what."""
+    from app.cli.tenants import show_tenant
+
+    show_tenant(tenant, as_json=as_json)
+
+
+@tenants.command("pause")
+@tenant_argument
+@marketplace_option
+@reason_option
+def pause_tenant(tenant: str, marketplace: str | None, reason: str) -> None:
+    """Hold its syncs up. Running ones stop at their last page and go on from there when they are resumed."""
+    from app.cli.runs import pause
+
+    pause(marketplace, reason, tenant)
+
+
+@tenants.command("resume")
+@tenant_argument
+@marketplace_option
+def resume_tenant(tenant: str, marketplace: str | None) -> None:
+    """Let its syncs go on."""
+    from app.cli.runs import resume
+
+    resume(marketplace, tenant)
+
+
+@main.group()
+def runs() -> None:
+    """Syncs, for operators. RUN is an id, or its first 8 or more digits."""
+
+
+@runs.command("list")
+@click.option("--status", type=click.Choice(["queued", "running", "succeeded", "partial", "failed", "cancelled"]))
+@click.option("--tenant", help="Of this tenant: an id, its beginning, or an e-mail address.")
+@click.option("--dead", is_flag=True, help="Those that killed their worker three times.")
+@limit_option
+@json_option
+def list_runs(status: str | None, tenant: str | None, dead: bool, limit: int, as_json: bool) -> None:
+    """What goes on and what was, newest first."""
+    from app.cli.runs import list_runs
+
+    list_runs(status=status, tenant=tenant, limit=limit, dead=dead, as_json=as_json)
+
+
+@runs.command("show")
+@click.argument("run")
+@json_option
+def show_run(run: str, as_json: bool) -> None:
+    """What one did, stage by stage, and what it waits for."""
+    from app.cli.runs import show_run
+
+    show_run(run, as_json=as_json)
+
+
+@runs.command("pause")
+@marketplace_option
+@reason_option
+def pause_runs(marketplace: str | None, reason: str) -> None:
+    """Hold up all syncs, of all tenants."""
+    from app.cli.runs import pause
+
+    pause(marketplace, reason)
+
+
+@runs.command("resume")
+@marketplace_option
+def resume_runs(marketplace: str | None) -> None:
+    """End that. Tenants that were paused by themselves stay so."""
+    from app.cli.runs import resume
+
+    resume(marketplace)
+
+
+@runs.command("retry")
+@click.argument("run")
+def retry_run(run: str) -> None:
+    """Ask again for the account of a run that is dead or did not succeed, with its stages."""
+    from app.cli.runs import retry
+
+    retry(run)
 
 
 @main.command()

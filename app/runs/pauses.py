@@ -11,11 +11,12 @@ import msgspec
 
 from app.audit.service import record
 from app.database import Connection, system_scope
-from app.errors import NotFound
+from app.errors import InvalidInput, NotFound
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 
 OPERATOR = "operator"
+LONGEST_REASON = 200
 
 # Whether the run of the surrounding statement is held up. The table is nearly always empty, and then this costs nothing.
 PAUSED = """
@@ -80,7 +81,10 @@ async def pause_syncs(tenant_id: UUID | None, marketplace: Marketplace | None, r
 
     Raises:
         NotFound: there is no such tenant.
+        InvalidInput: the reason has more than 200 characters.
     """
+    if len(reason) > LONGEST_REASON:
+        raise InvalidInput(f"A reason has at most {LONGEST_REASON} characters.")
     async with system_scope() as connection:
         if tenant_id is not None:
             await _check(connection, tenant_id)
@@ -110,10 +114,9 @@ async def resume_syncs(tenant_id: UUID | None, marketplace: Marketplace | None) 
     return lifted
 
 
-async def list_pauses() -> list[Pause]:
-    """All there are, oldest first."""
-    async with system_scope() as connection:
-        return [_pause(row) for row in await connection.fetch(LIST)]
+async def list_pauses(connection: Connection) -> list[Pause]:
+    """All that the caller's transaction may see, oldest first."""
+    return [_pause(row) for row in await connection.fetch(LIST)]
 
 
 async def stop_strays() -> int:

@@ -11,22 +11,15 @@ from app.errors import NotFound
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 from app.runs.lease import Lease, LeaseLost, claim
-from app.runs.pauses import list_pauses, pause_syncs, resume_syncs, stop_strays
+from app.runs.pauses import Pause, list_pauses, pause_syncs, resume_syncs, stop_strays
 from app.runs.service import add_run, get_run, request_run
 from app.runs.sweep import requeue_expired, ring_for_waiting
 from app.runs.tables import RunStatus, Stage, Trigger
 from tests.factories import create_run, create_tenant, create_tenant_with_key
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean_database")]
 
 WB, OZON = Marketplace.WILDBERRIES, Marketplace.OZON
-
-
-@pytest.fixture(autouse=True)
-async def no_pause_stays(clean_database):
-    yield
-    async with system_scope() as connection:
-        await connection.execute("DELETE FROM sync_pauses")
 
 
 async def queued(tenant_id: UUID, marketplace: Marketplace) -> UUID:
@@ -40,6 +33,11 @@ async def claim_all() -> set[UUID]:
     while (lease := await claim("test")) is not None:
         found.add(lease.run_id)
     return found
+
+
+async def pauses_now() -> list[Pause]:
+    async with system_scope() as connection:
+        return await list_pauses(connection)
 
 
 async def revision(run_id: UUID) -> int:
@@ -149,7 +147,7 @@ async def test_what_two_pauses_hold_up_goes_on_when_both_are_over():
 
     [lifted] = await resume_syncs(None, None)
     still = await claim("test")
-    [left] = await list_pauses()
+    [left] = await pauses_now()
     await resume_syncs(tenant, None)
 
     assert (lifted.tenant_id, lifted.marketplace, lifted.reason) == (None, WB, "maintenance")
@@ -163,7 +161,7 @@ async def test_pausing_twice_is_one_pause_with_the_newest_reason_and_resuming_tw
 
     await asyncio.gather(*(pause_syncs(tenant, OZON, "first") for _ in range(4)))
     await pause_syncs(tenant, OZON, "second")
-    pauses = await list_pauses()
+    pauses = await pauses_now()
     lifted = [len(await resume_syncs(tenant, OZON)) for _ in range(2)]
 
     assert [(pause.tenant_id, pause.marketplace, pause.reason) for pause in pauses] == [(tenant, OZON, "second")]
