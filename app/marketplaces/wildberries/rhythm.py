@@ -20,7 +20,7 @@ from app.marketplaces.wildberries.methods import (
 from app.marketplaces.wildberries.token import Access, Category, Token
 
 REFRESH_MINUTES = 30
-"""How often Wildberries renews its reports on stock, its order feed and its statistics."""
+"""How often Wildberries renews its reports on stock and its statistics of orders."""
 
 
 def least_interval_minutes(access: Access, token: Token | None) -> int:
@@ -29,8 +29,8 @@ def least_interval_minutes(access: Access, token: Token | None) -> int:
     A sync asks each of its methods at least once, so it can't come round more often than the rarest of them may be called: with a Base token of a service that
     is not registered, that is the order feed, once in 3 hours. And where a report is among them, no more often than reports are renewed.
 
-    Sources: the limits by token type stand in methods.py; "data is updated every 30 minutes" is said of the stocks reports, of the order feed, and of
-    statistics of orders and sales at dev.wildberries.ru, "Analytics" and "Reports", as of 2026-10-24.
+    Sources: the limits by token type stand in methods.py; that data is renewed every 30 minutes is said of the stocks reports and of the statistics
+    of orders and sales at dev.wildberries.ru, "Analytics" and "Reports", as of 2026-10-24. The order feed is as of now, and no sync comes round for it alone.
     """
     methods = [method for method in _methods(access, token) if token is None or token.may_have(method.category)]
     slowest_s = max((method.budget(access).interval_s for method in methods), default=0.0)
