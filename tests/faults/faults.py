@@ -76,11 +76,20 @@ async def kill_workers(installation: Installation, chance: random.Random, lastin
         worker.start()
 
 
-@fault("the scheduler is killed")
+@fault("a scheduler is killed")
 async def kill_scheduler(installation: Installation, chance: random.Random, lasting_s: float) -> None:
-    installation.processes["scheduler"].kill()
+    scheduler = chance.choice(installation.schedulers)
+    scheduler.kill()
+    scheduler.start()
+
+
+@fault("all schedulers are gone for a while")
+async def kill_schedulers(installation: Installation, chance: random.Random, lasting_s: float) -> None:
+    for scheduler in installation.schedulers:
+        scheduler.kill()
     await asyncio.sleep(lasting_s)
-    installation.processes["scheduler"].start()
+    for scheduler in installation.schedulers:
+        scheduler.start()
 
 
 @fault("the API is killed")
@@ -354,9 +363,9 @@ CLOCK = (
 )
 
 STILL_AHEAD = (
-    "UPDATE sync_runs SET not_before = not_before - $1 WHERE status = 'queued' AND not_before > now() + $1 / 2",
-    "UPDATE tenants SET next_sync_at = next_sync_at - $1 WHERE next_sync_at > now() + $1 / 2",
-    "UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - $1 WHERE status = 'pending' AND next_attempt_at > now() + $1 / 2",
+    "UPDATE sync_runs SET not_before = not_before - $1::interval WHERE status = 'queued' AND not_before > now() + $1::interval / 2",
+    "UPDATE tenants SET next_sync_at = next_sync_at - $1::interval WHERE next_sync_at > now() + $1::interval / 2",
+    "UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - $1::interval WHERE status = 'pending' AND next_attempt_at > now() + $1::interval / 2",
 )
 
 

@@ -60,13 +60,14 @@ class Account:
 
 @dataclass
 class Seller:
-    """A tenant, and the runs that it was promised."""
+    """A tenant, the runs that it was promised, and those of them that it was told are cancelled."""
 
     tenant_id: str
     accounts: tuple[Account, ...]
     scheduled: bool
     headers: dict[str, str]
-    asked: set[UUID] = field(default_factory=set)
+    asked: set[UUID] = field(default_factory=set[UUID])
+    cancelled: set[UUID] = field(default_factory=set[UUID])
 
 
 class Fleet:
@@ -142,19 +143,30 @@ class Fleet:
 
     async def ask(self, seller: Seller, account: Account, *, full: bool = False) -> UUID | None:
         """Ask for a run as a bot does; nothing where the API can't answer just now."""
+        run = await self._post("/sync", seller, (200, 202), {"marketplace": account.marketplace, "full": full})
+        if run is None:
+            return None
+        run_id = UUID(run["id"])
+        seller.asked.add(run_id)
+        return run_id
+
+    async def cancel(self, seller: Seller, run_id: UUID) -> None:
+        """Call a run off, unless it is too late for that, or the API can't answer just now."""
+        if await self._post(f"/sync/{run_id}/cancel", seller, (200, 202), None, too_late=409):
+            seller.cancelled.add(run_id)
+
+    async def _post(self, path: str, seller: Seller, good: tuple[int, ...], body: dict[str, Any] | None, too_late: int = 0) -> Any:
         try:
-            answer = await self._http.post("/sync", headers=seller.headers, json={"marketplace": account.marketplace, "full": full})
+            answer = await self._http.post(path, headers=seller.headers, json=body)
         except httpx.TransportError as error:
             self.calls[type(error).__name__] += 1
             return None
         self.calls[str(answer.status_code)] += 1
-        if answer.status_code not in (200, 202):
-            # What an API in trouble may say, and nothing else.
-            assert answer.status_code in (429, 503), f"POST /sync: {answer.status_code} {answer.text}"
-            return None
-        run_id = UUID(answer.json()["id"])
-        seller.asked.add(run_id)
-        return run_id
+        if answer.status_code in good:
+            return answer.json()
+        # What an API in trouble may say, and nothing else.
+        assert answer.status_code in (too_late, 429, 503), f"POST {path}: {answer.status_code} {answer.text}"
+        return None
 
     async def ask_all(self, *, full: bool) -> list[UUID]:
         """A run of each account, now that nothing is in the way."""
@@ -182,11 +194,14 @@ class Fleet:
         )
 
     async def _press(self, seller: Seller, account: Account) -> None:
-        """Somebody who always wants the newest, and sometimes everything anew."""
+        """Somebody who always wants the newest, sometimes everything anew, and sometimes nothing after all."""
         chance = random.Random(f"{account.shop_id}")
         while True:
             await asyncio.sleep(chance.uniform(0.5, 1.5) * TURN_S)
-            await self.ask(seller, account, full=chance.random() < 0.2)
+            run_id = await self.ask(seller, account, full=chance.random() < 0.2)
+            if run_id and chance.random() < 0.15:
+                await asyncio.sleep(chance.uniform(0.0, 1.0))
+                await self.cancel(seller, run_id)
 
     async def _come_round(self) -> None:
         """The schedule, whose shortest interval is minutes, made to come round every few seconds."""

@@ -25,6 +25,7 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 WORKERS = ("worker 1", "worker 2")
+SCHEDULERS = ("scheduler 1", "scheduler 2")
 # A hanging database is noticed by the sweep after five seconds; two thirds of a lease, which is what is left of it at least, are longer.
 LEASE_S = 8
 READY_WITHIN_S = 30.0
@@ -100,7 +101,7 @@ class Process:
 
 
 class Installation:
-    """API, scheduler, two workers and the sandbox marketplaces as processes; PostgreSQL, the proxy before it, and Redis."""
+    """API, two schedulers, two workers and the sandbox marketplaces as processes; PostgreSQL, the proxy before it, and Redis."""
 
     def __init__(self, folder: Path, database: Database, redis: RedisServer, no_disk_because: str) -> None:
         self.folder = folder
@@ -133,6 +134,10 @@ class Installation:
     def workers(self) -> list[Process]:
         return [self.processes[name] for name in WORKERS]
 
+    @property
+    def schedulers(self) -> list[Process]:
+        return [self.processes[name] for name in SCHEDULERS]
+
     async def start(self) -> None:
         """Each part when the ones that it needs are there."""
         self._run("sandbox", "sandbox", "--port", self.marketplaces.rpartition(":")[2])
@@ -146,7 +151,8 @@ class Installation:
         )
         assert migrated.returncode == 0, migrated.stderr
         self._run("api", "serve")
-        self._run("scheduler", "scheduler")
+        for name in SCHEDULERS:
+            self._run(name, "scheduler")
         for name in WORKERS:
             self._run(name, "worker")
         await self.await_api()

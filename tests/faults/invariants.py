@@ -56,6 +56,12 @@ async def every_run_that_was_promised_is_there_and_has_ended(fleet: Fleet) -> li
 
 
 @invariant
+async def a_run_that_was_called_off_stays_so(fleet: Fleet) -> list[str]:
+    called_off = [run_id for seller in fleet.sellers for run_id in seller.cancelled]
+    return await _each(fleet, "SELECT id, status, attempt FROM sync_runs WHERE id = ANY($1) AND status <> 'cancelled'", called_off)
+
+
+@invariant
 async def no_run_is_running_without_a_live_lease(fleet: Fleet) -> list[str]:
     return await _each(
         fleet,

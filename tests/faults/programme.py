@@ -56,7 +56,7 @@ class Report:
     duration_s: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"FAULTS_SEED={self.seed}, {self.duration_s:.0f} s; runs: {dict(self.runs)}; answers to POST /sync: {dict(self.calls)}"]
+        lines = [f"FAULTS_SEED={self.seed}, {self.duration_s:.0f} s; runs: {dict(self.runs)}; answers of the API: {dict(self.calls)}"]
         lines += [f"{count:>5} × {name}" for name, count in self.happened.items()]
         lines += [f"  not possible here: {name}: {why}" for name, why in self.impossible.items()]
         for what, how in self.violations.items():

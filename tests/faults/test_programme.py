@@ -9,8 +9,8 @@ from tests.faults.programme import SHORT_FLEET, Turn, at_random, each_once, run_
 
 pytestmark = pytest.mark.anyio
 
-LASTING_S = 2.0
-AT_RANDOM = 5
+LASTING_S = 1.5
+AT_RANDOM = 3
 
 
 def plan(chance: random.Random) -> list[Turn]:
