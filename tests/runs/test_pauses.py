@@ -1,8 +1,11 @@
 """What an operator holds up stands still, loses nothing, and goes on when it may."""
 
 import asyncio
+import contextvars
+from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import msgspec
 import pytest
 
@@ -10,11 +13,14 @@ from app.database import system_scope, tenant_scope
 from app.errors import NotFound
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
+from app.products.store import note_sightings
 from app.runs.lease import Lease, LeaseLost, claim
 from app.runs.pauses import Pause, list_pauses, pause_syncs, resume_syncs, stop_strays
 from app.runs.service import add_run, get_run, request_run
 from app.runs.sweep import requeue_expired, ring_for_waiting
 from app.runs.tables import RunStatus, Stage, Trigger
+from app.sync.runner import Runner
+from tests.application import Shop
 from tests.factories import create_run, create_tenant, create_tenant_with_key
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean_database")]
@@ -47,7 +53,8 @@ async def revision(run_id: UUID) -> int:
 
 async def writing(lease: Lease, fetched: int) -> None:
     report = next(stage for stage in lease.stages if stage.name is Stage.PRODUCTS)
-    async with lease.writing(report):
+    async with lease.writing(report) as connection:
+        await note_sightings(connection, lease.tenant_id, lease.marketplace, [str(fetched)])
         report.fetched += fetched
 
 
@@ -200,3 +207,40 @@ async def test_no_tenant_lifts_its_own_pause_or_sees_anothers():
 
     assert seen == [own]
     assert lifted == "DELETE 0"
+
+
+async def test_a_sync_that_is_paused_in_the_middle_is_told_of_and_loses_nothing(shop: Shop, sandbox: httpx.AsyncClient):
+    await shop.give_key(shop.key(products=250))
+    [(run_id,)] = await shop.rows("SELECT id FROM sync_runs WHERE tenant_id = $1")
+    slow = {"kind": "slow", "path": "/content/v2/get/cards/list", "delay_ms": 20_000, "skip": 2}
+    (await sandbox.post("/faults", json=slow)).raise_for_status()
+    working = asyncio.create_task(Runner("first", lease=timedelta(seconds=2)).carry_out_run(run_id), context=contextvars.Context())
+    async with asyncio.timeout(15):
+        while (await shop.expect(200, "GET", f"/sync/{run_id}"))["progress"]["done"] < 200:
+            await asyncio.sleep(0.05)
+
+    await pause_syncs(shop.tenant_id, None)
+    async with asyncio.timeout(5):
+        # Its heartbeat tells the worker, who waits for the marketplace.
+        await working
+    asked = await shop.call("POST", "/sync", json={})
+    tenant = await shop.expect(200, "GET", "/tenants/me")
+    refused = await Runner("second").carry_out_run(run_id)
+    await resume_syncs(shop.tenant_id, None)
+    assert await Runner("second").carry_out_run(run_id)
+
+    assert (asked.status_code, asked.json()["id"], asked.json()["status"], asked.json()["paused"]) == (200, str(run_id), "queued", True)
+    assert (tenant["sync_paused"], refused) == (True, False)
+    done = await shop.expect(200, "GET", f"/sync/{run_id}")
+    assert (done["status"], done["paused"], done["stages"][0]["created"]) == ("succeeded", False, 250)
+    assert await shop.rows("SELECT crashes FROM sync_runs WHERE tenant_id = $1") == [(0,)]
+
+
+async def test_a_new_sync_that_is_asked_for_during_a_pause_is_accepted_and_says_so(shop: Shop):
+    await shop.give_key()
+    await shop.sync()
+    await pause_syncs(None, None, "maintenance")
+
+    answer = await shop.call("POST", "/sync", json={})
+
+    assert (answer.status_code, answer.json()["status"], answer.json()["paused"]) == (202, "queued", True)
