@@ -6,7 +6,6 @@ transaction of its own, bounded in the rows it looks at and not only in those it
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,6 +19,9 @@ BATCH = 2000
 OLDER_THAN = "(lpad(to_hex((extract(epoch FROM now() - $2::interval) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid"
 
 FIRST = UUID(int=0)
+
+# Along the index, and no further than the limit: of a table that was never analysed the planner would collect and sort all that is old for each batch.
+IN_ORDER = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
 Position = UUID | datetime
 
@@ -39,8 +41,8 @@ Walk = Callable[[Connection, Position | None], Awaitable[Batch]]
 def removal(table: str, condition: str) -> str:
     """The statement of a batch for `remove_batch`. The condition is about `candidate`, a row of the table; `$2` in it is how long rows are kept.
 
-    Rows are found by scalar arrays rather than joins, so that it walks by the key whatever the planner knows of the table, and what somebody has locked is
-    left for the next walk.
+    Rows are found by scalar arrays rather than joins, so by their key whatever the planner knows of the table; what somebody has locked is left for the next
+    walk.
     """
     return f"""
         WITH seen AS (SELECT id FROM {table} WHERE id > $1 AND id < {OLDER_THAN} ORDER BY id LIMIT $3),
@@ -53,10 +55,11 @@ def removal(table: str, condition: str) -> str:
 
 async def remove_batch(connection: Connection, statement: str, after: Position | None, kept: timedelta) -> Batch:
     """Carry out a statement of `removal` for the next `BATCH` rows that are older than `kept`."""
-    return batch(await connection.fetchrow(statement, after or FIRST, kept, BATCH))
+    return await take_batch(connection, statement, after or FIRST, kept, BATCH)
 
 
-def batch(row: Any) -> Batch:
-    """From the row of a walk's statement: seen, removed, reached. Fewer rows than asked for are the last."""
-    seen, removed, reached = row
+async def take_batch(connection: Connection, statement: str, *arguments: object) -> Batch:
+    """Carry out the statement of a walk, which gives one row: seen, removed, reached. Fewer rows than `BATCH` are the last."""
+    await connection.execute(IN_ORDER)
+    seen, removed, reached = await connection.fetchrow(statement, *arguments)
     return Batch(seen, removed, reached if seen >= BATCH else None)

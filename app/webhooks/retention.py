@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from app.database import Connection
 from app.events.types import CATALOGUE, Payload
-from app.retention import BATCH, Batch, Position, batch, removal, remove_batch
+from app.retention import BATCH, Batch, Position, removal, remove_batch, take_batch
 
 # Its deliveries and their attempts go with an event. One that is still to be delivered stays, however old.
 EVENTS = removal(
@@ -43,4 +43,4 @@ async def remove_old_events(connection: Connection, after: Position | None, kept
 async def expire_deliveries(connection: Connection, after: Position | None) -> Batch:
     """End those of the next batch of deliveries that were not made within the lifetime of their event; `removed` counts them."""
     lifetimes = {name: payload.lifetime for name, payload in CATALOGUE.items()}
-    return batch(await connection.fetchrow(EXPIRE, after, list(lifetimes), list(lifetimes.values()), Payload.lifetime))
+    return await take_batch(connection, EXPIRE, after, list(lifetimes), list(lifetimes.values()), Payload.lifetime)
