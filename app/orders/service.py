@@ -7,12 +7,12 @@ import msgspec
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.credentials.factory import create_marketplace_client
-from app.database import tenant_scope
+from app.database import Connection, tenant_scope
 from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.read_ahead import read_ahead
 from app.orders import store
 from app.orders.schemas import OrderLineOut, OrderOut, OrderQuery
-from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
+from app.runs.checkpoints import Progressed
 from app.runs.lease import Lease
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
@@ -81,34 +81,44 @@ class OrderService:
             MarketplaceError: the stage can't go on; what was committed stays, and the next run goes on behind it.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        reached = await self._begin(lease, report, marketplace)
+        reached = self._begin(lease)
+        looked_back = False
         async for pages in read_ahead(client.order_pages(reached.cursor)):
             orders = [order for page in pages for order in page.items]
             rejected = [item for page in pages for item in page.rejected]
             reached = msgspec.structs.replace(reached, cursor=pages[-1].cursor)
             async with lease.writing(report, total=pages[-1].total) as connection:
                 written = await store.write_orders(connection, self.tenant_id, marketplace, orders)
-                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
+                if not looked_back:
+                    looked_back = await self._resolve_lines(connection, lease, reached)
+                await lease.save(connection, Stage.ORDERS, reached)
                 report.fetched += len(orders) + len(rejected)
                 report.created += written.created
                 report.updated += written.updated
                 report.unchanged += written.unchanged
                 report.reject(rejected)
+        if not looked_back:
+            async with lease.writing(report) as connection:
+                await self._resolve_lines(connection, lease, reached)
         if reached.full_pass_run is not None:
             async with lease.writing(report) as connection:
                 now: datetime = await connection.fetchval("SELECT now()")
                 done = msgspec.structs.replace(reached, full_pass_run=None, full_pass_at=now)
-                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, done)
+                await lease.save(connection, Stage.ORDERS, done)
 
-    async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> Progressed:
-        async with lease.writing(report) as connection:
-            reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS)
-            if reached.saved_at is not None and await store.resolve_lines(connection, self.tenant_id, marketplace, since=reached.saved_at):
-                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.ORDERS, reached)
-            if reached.run_id == lease.run_id:
-                return reached  # an earlier worker of this run began it
-            due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
-            # A long walk that an earlier run left unfinished goes on: it is walked by time, so what lies behind it is done.
-            if lease.full or (due and reached.full_pass_run is None):
-                return msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
-            return msgspec.structs.replace(reached, run_id=lease.run_id)
+    async def _resolve_lines(self, connection: Connection, lease: Lease, reached: Progressed) -> bool:
+        """Find the products of lines that came before them, of those products that are new since the checkpoint was saved. True: that is done."""
+        since = lease.reached(Stage.ORDERS).saved_at
+        if since is not None and await store.resolve_lines(connection, self.tenant_id, lease.marketplace, since=since):
+            await lease.save(connection, Stage.ORDERS, reached, anew=True)
+        return True
+
+    def _begin(self, lease: Lease) -> Progressed:
+        reached = lease.reached(Stage.ORDERS)
+        if reached.run_id == lease.run_id:
+            return reached  # an earlier worker of this run began it
+        due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
+        # A long walk that an earlier run left unfinished goes on: it is walked by time, so what lies behind it is done.
+        if lease.full or (due and reached.full_pass_run is None):
+            return msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
+        return msgspec.structs.replace(reached, run_id=lease.run_id)

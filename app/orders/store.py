@@ -65,7 +65,8 @@ PRODUCTS_BY_ARTICLE = """
      ORDER BY article, archived_at DESC NULLS FIRST, id DESC
 """
 
-PRODUCTS_SINCE = "SELECT EXISTS (SELECT FROM products WHERE tenant_id = $1 AND marketplace = $2 AND created_at >= $3)"
+# What was made since then was changed since then, and that is what the index tells.
+PRODUCTS_SINCE = "SELECT EXISTS (SELECT FROM products WHERE tenant_id = $1 AND updated_at >= $3 AND created_at >= $3 AND marketplace = $2)"
 
 UNRESOLVED = """
     SELECT line.id, line.product_external_id, line.article FROM order_lines AS line JOIN orders ON orders.id = line.order_id

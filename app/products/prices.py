@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from app.credentials.factory import create_marketplace_client
-from app.database import Connection, tenant_scope
+from app.database import Connection
 from app.marketplaces.contract import FetchedPrice, Marketplace, MarketplaceClient, Rejected
 from app.marketplaces.read_ahead import read_ahead
-from app.runs.checkpoints import Progressed, load_cursor_of_run, save_checkpoint
+from app.runs.checkpoints import Progressed
 from app.runs.lease import Lease
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
@@ -76,15 +76,14 @@ class PriceService:
             MarketplaceError: the stage can't go on; what was committed stays.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        async with tenant_scope(self.tenant_id) as connection:
-            cursor = await load_cursor_of_run(connection, self.tenant_id, marketplace, Stage.PRICES, lease.run_id)
-        async for pages in read_ahead(client.price_pages(cursor)):
+        before = lease.reached(Stage.PRICES)
+        async for pages in read_ahead(client.price_pages(before.cursor if before.run_id == lease.run_id else b"")):
             prices = [price for page in pages for price in page.items]
             rejected = [item for page in pages for item in page.rejected]
             reached = Progressed(cursor=pages[-1].cursor, run_id=lease.run_id)
             async with lease.writing(report, total=pages[-1].total) as connection:
                 written = await write_prices(connection, self.tenant_id, marketplace, prices)
-                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRICES, reached)
+                await lease.save(connection, Stage.PRICES, reached)
                 report.fetched += len(prices) + len(rejected)
                 report.updated += written.updated
                 report.unchanged += written.unchanged

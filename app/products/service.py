@@ -18,7 +18,7 @@ from app.marketplaces.contract import Marketplace, MarketplaceClient
 from app.marketplaces.read_ahead import read_ahead
 from app.products import store
 from app.products.schemas import ProductDetailOut, ProductOut, ProductPatch, ProductQuery, ShelfOut
-from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
+from app.runs.checkpoints import Progressed
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
@@ -132,7 +132,7 @@ class ProductService:
                     # A card that could not be read is there all the same.
                     seen = [product.external_id for product in products] + [card.external_id or "" for card in rejected]
                     await store.note_sightings(connection, self.tenant_id, marketplace, seen)
-                await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, reached)
+                await lease.save(connection, Stage.PRODUCTS, reached)
                 report.fetched += len(products) + len(rejected)
                 report.reject(rejected)
                 report.created += written.created
@@ -140,41 +140,41 @@ class ProductService:
                 report.unchanged += written.unchanged
         if full:
             async with lease.writing(report) as connection:
-                await self._complete_full_pass(connection, report, marketplace, reached, lease.language)
+                await self._complete_full_pass(connection, lease, report, marketplace, reached)
 
     async def _begin(self, lease: Lease, report: StageReport, marketplace: Marketplace, *, incremental: bool) -> Progressed:
+        reached = lease.reached(Stage.PRODUCTS)
+        if reached.full_pass_run == lease.run_id:
+            return reached  # an earlier worker of this run began it
+        due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
+        if not (lease.full or due or reached.full_pass_run is not None):
+            # A place in the walk of another run is no place to go on at: what lies before it would be left out.
+            from_start = not incremental and reached.run_id != lease.run_id
+            return msgspec.structs.replace(reached, cursor=b"" if from_start else reached.cursor, run_id=lease.run_id)
+        # A pass that another run left unfinished starts again: its sightings may be too old to archive by.
+        begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
         async with lease.writing(report) as connection:
-            reached = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS)
-            if reached.full_pass_run == lease.run_id:
-                return reached  # an earlier worker of this run began it
-            due = reached.full_pass_age_s is None or reached.full_pass_age_s > FULL_PASS_EVERY_S
-            if not (lease.full or due or reached.full_pass_run is not None):
-                # A place in the walk of another run is no place to go on at: what lies before it would be left out.
-                from_start = not incremental and reached.run_id != lease.run_id
-                return msgspec.structs.replace(reached, cursor=b"" if from_start else reached.cursor, run_id=lease.run_id)
-            # A pass that another run left unfinished starts again: its sightings may be too old to archive by.
-            begun = msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
             await store.forget_sightings(connection, self.tenant_id, marketplace)
-            await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, begun)
-            return begun
+            await lease.save(connection, Stage.PRODUCTS, begun)
+        return begun
 
     async def _complete_full_pass(
-        self, connection: Connection, report: StageReport, marketplace: Marketplace, reached: Progressed, language: str
+        self, connection: Connection, lease: Lease, report: StageReport, marketplace: Marketplace, reached: Progressed
     ) -> None:
         missing = await store.count_missing(connection, self.tenant_id, marketplace)
         # The first pass of an account has no former catalogue of it to protect: what is missing was another account's.
         first = reached.full_pass_at is None
         if missing.products and missing.nameless:
-            report.error = ErrorOut("unreadable_products", UNREADABLE[language].format(missing.nameless))
+            report.error = ErrorOut("unreadable_products", UNREADABLE[lease.language].format(missing.nameless))
         elif not first and _is_doubtful(missing):
-            report.error = ErrorOut("too_many_missing", TOO_MANY_MISSING[language].format(missing.products, missing.active))
+            report.error = ErrorOut("too_many_missing", TOO_MANY_MISSING[lease.language].format(missing.products, missing.active))
         elif missing.products:
             await store.archive_missing(connection, self.tenant_id, marketplace)
             report.archived += missing.products
         await store.forget_sightings(connection, self.tenant_id, marketplace)
         now: datetime = await connection.fetchval("SELECT now()")
         done = Progressed(cursor=reached.cursor, full_pass_run=None, full_pass_at=now, run_id=reached.run_id)
-        await save_checkpoint(connection, self.tenant_id, marketplace, Stage.PRODUCTS, done)
+        await lease.save(connection, Stage.PRODUCTS, done)
 
 
 def product_of(columns: Sequence[Any]) -> ProductDetailOut:

@@ -19,6 +19,10 @@ SAVE = """
 """
 
 
+# What `Progressed` is made of.
+COLUMNS = "cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8, run_id, updated_at"
+
+
 class Progressed(msgspec.Struct, frozen=True):
     """`cursor` is the marketplace's own, empty before the first page. `full_pass_run` is the run that walks everything now, if one does;
     `full_pass_at` is when a full pass was last completed; `full_pass_age_s` is how long ago that is by the database's clock. `run_id` is the run that wrote
@@ -31,21 +35,18 @@ class Progressed(msgspec.Struct, frozen=True):
     run_id: UUID | None = None
     saved_at: datetime | None = None
 
+    def says_no_more_than(self, stored: "Progressed") -> bool:
+        """Whether the next run would begin in the same way by either."""
+        return (self.cursor, self.full_pass_run, self.full_pass_at) == (stored.cursor, stored.full_pass_run, stored.full_pass_at)
+
 
 async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage) -> Progressed:
     """Where the stage stands; the beginning, if it never ran."""
     row = await connection.fetchrow(
-        "SELECT cursor, full_pass_run, full_pass_at, extract(epoch FROM now() - full_pass_at)::float8, run_id, updated_at FROM checkpoints "
-        "WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
+        f"SELECT {COLUMNS} FROM checkpoints WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
         tenant_id, marketplace, stage,
     )  # fmt: skip
     return Progressed(*row) if row else Progressed()
-
-
-async def load_cursor_of_run(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, run_id: UUID) -> bytes:
-    """Where this run stands in a walk that another run can't go on with; empty where it has not begun."""
-    reached = await load_checkpoint(connection, tenant_id, marketplace, stage)
-    return reached.cursor if reached.run_id == run_id else b""
 
 
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:

@@ -3,6 +3,9 @@
 A claim raises the run's `attempt`. Whoever writes for the run does it in `Lease.writing`, a transaction that ends by locking the run's row and checking
 that number: a worker that was paused past its lease, or whose run was cancelled, finds another state there and is rolled back. The database's
 clock decides.
+
+A transaction that found nothing to write leaves the run's row alone, but for once a second: most syncs find nothing new, and each version of that row is
+two kilobytes of log on the database's disk.
 """
 
 import time
@@ -16,6 +19,10 @@ import msgspec
 
 from app.database import Connection, system_scope, tenant_scope
 from app.marketplaces.contract import Marketplace
+from app.runs.checkpoints import COLUMNS as CHECKPOINT_COLUMNS
+from app.runs.checkpoints import Progressed, save_checkpoint
+from app.runs.log import SELECTED_LOGS, LogRow, write_logs
+from app.runs.log import encode as encode_logs
 from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Notice, StageReport
 from app.runs.tables import RunStatus, Stage, Trigger
@@ -23,6 +30,7 @@ from app.runs.tables import RunStatus, Stage, Trigger
 LEASE = timedelta(seconds=60)
 MOST_CRASHES = 3
 MOST_NOTED = 50
+TELL_EVERY_S = 1.0
 
 _stages = msgspec.json.Decoder(list[StageReport])
 _notices = msgspec.json.Decoder(dict[str, Notice])
@@ -30,7 +38,9 @@ _notices = msgspec.json.Decoder(dict[str, Notice])
 CLAIMED = (
     'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
     "notices, (SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
-    "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at"
+    "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at, "
+    f"ARRAY(SELECT ROW (stage, {CHECKPOINT_COLUMNS}) FROM checkpoints "
+    "WHERE checkpoints.tenant_id = sync_runs.tenant_id AND checkpoints.marketplace = sync_runs.marketplace) AS checkpoints"
 )
 
 CLAIM = f"""
@@ -45,11 +55,20 @@ CLAIM = f"""
  RETURNING {CLAIMED}
 """
 
-HOLD = """
-    UPDATE sync_runs
-       SET lease_until = now() + $3, stages = $4, stage = $5, done = $6, total = $7, notices = $8, revision = revision + 1
-     WHERE id = $1 AND attempt = $2 AND status = 'running'
- RETURNING true
+# Whether this transaction has written anything so far is what PostgreSQL knows best: then it has a number.
+# https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+HOLD = f"""
+    WITH held AS (
+        UPDATE sync_runs
+           SET lease_until = now() + $6, stages = $7, stage = $8, done = $9, total = $10, notices = $11, revision = revision + 1
+         WHERE id = $2 AND tenant_id = $1 AND attempt = $5 AND status = 'running' AND ($12 OR pg_current_xact_id_if_assigned() IS NOT NULL)
+     RETURNING true),
+    logged AS (
+        INSERT INTO sync_logs
+               (id, tenant_id, run_id, marketplace, operation, status, fetched, created, updated, unchanged, archived, rejected, requests, duration_ms,
+                error_code, error_detail, started_at, finished_at)
+        SELECT * FROM ({SELECTED_LOGS}) AS log WHERE EXISTS (SELECT FROM held))
+    SELECT EXISTS (SELECT FROM held), NOT $12 AND pg_current_xact_id_if_assigned() IS NULL
 """
 
 HEARTBEAT = "UPDATE sync_runs SET lease_until = now() + $3 WHERE id = $1 AND attempt = $2 AND status = 'running'"
@@ -96,6 +115,9 @@ class Lease:
         self.length = lease
         # What the end of the run will tell, by event type; what an earlier worker noted is in it.
         self.notices: Mapping[str, Notice] = _notices.decode(row["notices"]) if row["notices"] else {}
+        self._checkpoints: Mapping[Stage, Progressed] = {Stage(stage): Progressed(*reached) for stage, *reached in row["checkpoints"]}
+        self._ended: Sequence[LogRow] = ()
+        self._held = self._claimed
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
 
@@ -106,12 +128,12 @@ class Lease:
     @asynccontextmanager
     async def writing(self, stage: StageReport, *, total: int | None = None) -> AsyncGenerator[Connection]:
         """A transaction that writes for the run. It ends by proving the lease, renewing it, and saying how far the stage is; if it does not commit, the
-        counts that the body raised, and what it noted, are as they were before.
+        counts that the body raised, what it noted and what it saved are as they were before.
 
         Raises:
             LeaseLost: nothing was written; stop.
         """
-        before, notices = msgspec.structs.asdict(stage), self.notices
+        before, kept = msgspec.structs.asdict(stage), (self.notices, self._checkpoints, self._ended)
         try:
             async with tenant_scope(self.tenant_id) as connection:
                 yield connection
@@ -119,7 +141,7 @@ class Lease:
         except BaseException:
             for name, value in before.items():
                 setattr(stage, name, value)
-            self.notices = notices
+            self.notices, self._checkpoints, self._ended = kept
             raise
 
     def note(self, event_type: str, ids: Sequence[UUID]) -> None:
@@ -129,15 +151,33 @@ class Lease:
             noted = Notice(before.total + len(ids), (*before.ids, *ids)[:MOST_NOTED])
             self.notices = {**self.notices, event_type: noted}
 
+    def reached(self, stage: Stage) -> Progressed:
+        """Where the stage stands; the beginning, if it never ran. Nobody else writes it while the lease lasts."""
+        return self._checkpoints.get(stage, Progressed())
+
+    async def save(self, connection: Connection, stage: Stage, reached: Progressed, *, anew: bool = False) -> None:
+        """Write how far the stage came, inside `writing`. What would say no more than what is stored is written only `anew`."""
+        if anew or stage not in self._checkpoints or not reached.says_no_more_than(self._checkpoints[stage]):
+            await save_checkpoint(connection, self.tenant_id, self.marketplace, stage, reached)
+            self._checkpoints = {**self._checkpoints, stage: reached}
+
+    def end(self, stage: StageReport) -> None:
+        """The stage is over. Its log is written with what is written next for the run; should the worker die before, the next one ends it again."""
+        self._ended = (*self._ended, LogRow.of(stage, self.now()))
+
     async def hold(self, connection: Connection, stage: StageReport, *, total: int | None = None) -> None:
-        """Prove the lease in a transaction that writes for the run, and lock it until the commit.
+        """Prove the lease in a transaction that wrote for the run, and lock it until the commit.
 
         Raises:
             LeaseLost: roll back and stop.
         """
+        overdue = time.monotonic() - self._held >= TELL_EVERY_S
         notices = msgspec.json.encode(self.notices).decode() if self.notices else None
-        reached = (self._reports(), stage.name, stage.fetched, total, notices)
-        if not await connection.fetchval(HOLD, self.run_id, self.attempt, self.length, *reached):
+        what = (self.tenant_id, self.run_id, self.marketplace, encode_logs(self._ended), self.attempt, self.length)
+        held, idle = await connection.fetchrow(HOLD, *what, self._reports(), stage.name, stage.fetched, total, notices, overdue)
+        if held:
+            self._ended, self._held = (), time.monotonic()
+        elif not idle:
             raise LeaseLost
 
     async def renew(self) -> None:
@@ -169,6 +209,7 @@ class Lease:
         async with tenant_scope(self.tenant_id) as connection:
             if await connection.execute(PUT_BACK, self.run_id, self.attempt, self._reports(), delay) == "UPDATE 0":
                 raise LeaseLost
+            await self._log(connection)
 
     async def finish(self, connection: Connection, status: RunStatus, error: ErrorOut | None = None) -> float:
         """End the run, in the transaction that also records its event. Gives the seconds since it was first started.
@@ -182,7 +223,11 @@ class Lease:
         )
         if seconds is None:
             raise LeaseLost
+        await self._log(connection)
         return float(seconds)
+
+    async def _log(self, connection: Connection) -> None:
+        await write_logs(connection, self.tenant_id, self.run_id, self.marketplace, self._ended)
 
     def _reports(self) -> str:
         return msgspec.json.encode(self.stages).decode()

@@ -15,17 +15,21 @@ from app.tenants.service import lock_tenant
 
 LOW_STOCK_LISTED = 10
 
+# One walk over the account's products; the lowest ones are looked up only where there are any.
 TOTALS = """
-    SELECT count(*) FILTER (WHERE archived_at IS NULL) AS products, coalesce(sum(stock_total) FILTER (WHERE archived_at IS NULL), 0) AS units
-      FROM products WHERE tenant_id = $1 AND marketplace = $2
-"""
-
-LOW_STOCK = """
-    SELECT product.id, product.article, product.title, product.stock_total, count(*) OVER () AS how_many
-      FROM products AS product
-     WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
-       AND stock_total <= coalesce(product.low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1))
-     ORDER BY stock_total, product.id LIMIT $3
+    WITH counted AS (
+        SELECT count(*) AS products, coalesce(sum(stock_total), 0) AS units,
+               count(*) FILTER (WHERE stock_total <= coalesce(product.low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1))) AS low
+          FROM products AS product WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL)
+    SELECT products, units, low,
+           CASE WHEN low > 0 THEN ARRAY(
+               SELECT ROW (product.id, product.article, product.title, product.stock_total)
+                 FROM products AS product
+                WHERE tenant_id = $1 AND marketplace = $2 AND archived_at IS NULL
+                  AND stock_total <= coalesce(product.low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1))
+                ORDER BY stock_total, product.id LIMIT $3)
+           END AS lowest
+      FROM counted
 """
 
 
@@ -70,10 +74,9 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
 
 
 async def _completed(connection: Connection, lease: Lease, status: RunStatus, duration_s: float) -> SyncCompleted:
-    totals = await connection.fetchrow(TOTALS, lease.tenant_id, lease.marketplace)
+    totals = await connection.fetchrow(TOTALS, lease.tenant_id, lease.marketplace, LOW_STOCK_LISTED)
     assert totals is not None  # an aggregate gives a row
-    low = await connection.fetch(LOW_STOCK, lease.tenant_id, lease.marketplace, LOW_STOCK_LISTED)
-    low_stock_total = low[0]["how_many"] if low else 0
+    low_stock_total = totals["low"]
     by_name = {stage.name: stage for stage in lease.stages}
     products = by_name.get(Stage.PRODUCTS, StageReport(Stage.PRODUCTS))
     stocks = by_name.get(Stage.STOCKS, StageReport(Stage.STOCKS))
@@ -92,7 +95,10 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
         trigger=lease.trigger,
         duration_s=round(duration_s, 3),
         counts=counts,
-        low_stock=[LowStockItem(product_id=row["id"], article=row["article"], title=row["title"], stock=row["stock_total"]) for row in low],
+        low_stock=[
+            LowStockItem(product_id=product_id, article=article, title=title, stock=stock)
+            for product_id, article, title, stock in totals["lowest"] or ()
+        ],
         low_stock_total=low_stock_total,
         message=messages.sync_completed(
             lease.language, lease.marketplace, counts, low_stock_total, shortcomings=[stage.error for stage in lease.stages if stage.error]

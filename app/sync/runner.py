@@ -22,9 +22,7 @@ from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateL
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
-from app.runs.checkpoints import load_checkpoint
 from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim
-from app.runs.log import write_sync_log
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
@@ -146,7 +144,7 @@ async def _run_stages(lease: Lease) -> None:
     try:
         client = await create_marketplace_client(lease.tenant_id, lease.marketplace)
         for report in lease.stages:
-            if report.status not in FINAL and not await _has_to_wait(lease, report):
+            if report.status not in FINAL and not _has_to_wait(lease, report):
                 await _run_stage(lease, report, client)
         if waiting := [report.not_before for report in lease.stages if report.status not in FINAL and report.not_before]:
             # A stage that has to be patient holds no worker, and held up none of the others.
@@ -167,16 +165,14 @@ async def _run_stages(lease: Lease) -> None:
         raise
 
 
-async def _has_to_wait(lease: Lease, report: StageReport) -> bool:
+def _has_to_wait(lease: Lease, report: StageReport) -> bool:
     if report.not_before is not None and report.not_before > lease.now():
         return True
     products = next((stage for stage in lease.stages if stage.name is Stage.PRODUCTS), None)
     if report.name not in NEEDS_PRODUCTS or products is None or products.status in FINAL:
         return False
     # The products have to wait. Of a shop that was never copied whole, most prices and shelves would belong to products that we don't know yet.
-    async with tenant_scope(lease.tenant_id) as connection:
-        reached = await load_checkpoint(connection, lease.tenant_id, lease.marketplace, Stage.PRODUCTS)
-    return reached.full_pass_at is None
+    return lease.reached(Stage.PRODUCTS).full_pass_at is None
 
 
 async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClient) -> None:
@@ -226,9 +222,8 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         if (changed or report.changes) and report.name is not Stage.ORDERS:
             # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
             await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
-    async with lease.writing(report) as connection:
-        if report.status in FINAL:
-            await write_sync_log(connection, lease, report)
+    if report.status in FINAL:
+        lease.end(report)
 
 
 async def _sync(lease: Lease, report: StageReport, client: MarketplaceClient) -> None:

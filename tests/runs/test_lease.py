@@ -138,6 +138,69 @@ async def test_counts_of_a_write_that_was_not_committed_do_not_count(clean_datab
     assert (await get_run(lease.tenant_id, lease.run_id)).stages[0].fetched == stage.fetched == 7
 
 
+async def test_what_wrote_nothing_leaves_the_runs_row_alone(clean_database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.runs.lease.TELL_EVERY_S", 60.0)
+    lease = await claimed(await create_tenant())
+    stage = lease.stages[0]
+    version = "SELECT xmin::text || revision || stages FROM sync_runs"
+    async with system_scope() as connection:
+        before = await connection.fetchval(version)
+
+    async with lease.writing(stage) as connection:
+        stage.fetched += 50
+        await write_products(connection, lease.tenant_id, Marketplace.WILDBERRIES, [])
+        await lease.save(connection, Stage.PRODUCTS, Progressed(run_id=lease.run_id))
+    async with system_scope() as connection:
+        saved = await connection.fetchval(version)
+    async with lease.writing(stage) as connection:
+        stage.fetched += 50
+        await lease.save(connection, Stage.PRODUCTS, Progressed(run_id=lease.run_id))
+    async with system_scope() as connection:
+        after = await connection.fetchval(version)
+
+    assert before != saved
+    assert saved == after
+    assert lease.stages[0].fetched == 100
+
+
+async def test_what_wrote_nothing_is_no_way_around_the_fence(clean_database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.runs.lease.TELL_EVERY_S", 60.0)
+    tenant = await create_tenant()
+    paused = await claimed(tenant, "paused")
+    await expire_lease(paused.run_id)
+    await requeue_expired()
+    assert await claim("successor", paused.run_id)
+
+    async with paused.writing(paused.stages[0]):
+        pass  # nothing to write: nothing to fence off
+    for write in ("SELECT FROM tenants FOR UPDATE", "UPDATE tenants SET name = 'late'", "DELETE FROM tenants"):
+        with pytest.raises(LeaseLost):
+            async with paused.writing(paused.stages[0]) as connection:
+                await connection.execute(write)
+
+    async with tenant_scope(tenant) as connection:
+        assert await connection.fetchval("SELECT name FROM tenants") == "Romashka"
+
+
+async def test_the_log_of_a_stage_is_written_once_with_whatever_comes_next(clean_database):
+    lease = await claimed(await create_tenant())
+    products, prices, *_ = lease.stages
+    products.status = prices.status = "succeeded"
+
+    lease.end(products)
+    with pytest.raises(ConnectionError):
+        async with lease.writing(prices):
+            raise ConnectionError("before the commit")
+    async with lease.writing(prices):
+        pass
+    lease.end(prices)
+    async with tenant_scope(lease.tenant_id) as connection:
+        await lease.finish(connection, RunStatus.SUCCEEDED)
+        logged = [tuple(row) for row in await connection.fetch("SELECT operation, status FROM sync_logs ORDER BY id")]
+
+    assert logged == [("products", "succeeded"), ("prices", "succeeded")]
+
+
 async def test_what_is_asked_for_while_a_run_waits_is_added_to_it(clean_database):
     tenant = await create_tenant_with_key()
     await request_run(tenant, Marketplace.WILDBERRIES, Trigger.SCHEDULE, scopes=[Stage.STOCKS])

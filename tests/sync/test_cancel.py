@@ -40,7 +40,8 @@ async def test_a_run_that_waits_is_cancelled_and_no_worker_takes_it(shop: Shop):
     assert await shop.rows(AUDITED) == [(str(run_id),)]
 
 
-async def test_the_worker_that_has_a_cancelled_run_writes_nothing_more(shop: Shop):
+async def test_the_worker_that_has_a_cancelled_run_writes_nothing_more(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.runs.lease.TELL_EVERY_S", 0.0)
     lease = await claim("test", await create_run(shop.tenant_id))
     assert lease
     report = lease.stages[0]
