@@ -31,6 +31,7 @@ from app.redis import get_redis, start_redis, stop_redis
 from app.runs.controllers import SyncController
 from app.runs.progress import watcher
 from app.settings import Settings, get_settings
+from app.stocks.controllers import StockController
 from app.sync.controllers import SyncCancelController
 from app.tenants.controllers import TenantController
 from app.webhooks.controllers import WebhookController
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             SyncController,
             SyncCancelController,
             ProductController,
+            StockController,
             ChangeController,
             OrderController,
             WebhookController,

@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sync_lease_s: int
     run_retention_days: int
     event_retention_days: int
+    stock_history_days: int
     webhook_allowed_networks: tuple[Network, ...]
     webhook_retry_schedule_s: tuple[int, ...]
     cache_enabled: bool
@@ -116,6 +117,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         run_retention_days=read.number("RUN_RETENTION_DAYS", 30, 1, 3650),
         # Not shorter than the longest lifetime of an event.
         event_retention_days=read.number("EVENT_RETENTION_DAYS", 30, 7, 3650),
+        stock_history_days=read.number("STOCK_HISTORY_DAYS", 400, 31, 3650),
         webhook_allowed_networks=read.each("WEBHOOK_ALLOWED_NETWORKS", "", ipaddress.ip_network, "172.16.0.0/12,fd00::/8"),
         webhook_retry_schedule_s=read.each(
             "WEBHOOK_RETRY_SCHEDULE_S", "5,300,1800,7200,18000,36000,50400,72000,86400", _positive_seconds, "5,300,1800"

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from app.credentials.factory import create_marketplace_client
 from app.database import Connection, tenant_scope
+from app.errors import FieldError, InvalidInput, NotFound
 from app.marketplaces.contract import Fulfilment, Marketplace, MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing, UnexpectedResponse
 from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
@@ -16,6 +18,12 @@ from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
 from app.stocks import store
 from app.stocks.gathering import Gathering, count, digest
+from app.stocks.schemas import HistoryQuery, StockHistoryOut, StockPointOut
+
+MOST_POINTS = 1_000
+USUAL_HISTORY = timedelta(days=30)
+INTERVALS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 PRODUCTS_PER_LOOK = 2_000
 PRODUCTS_PER_WRITE = 500
@@ -51,6 +59,46 @@ class StockService:
     def __init__(self, tenant_id: UUID, client: MarketplaceClient | None = None) -> None:
         self.tenant_id = tenant_id
         self._client = client
+
+    async def get_history(self, product_id: UUID, query: HistoryQuery) -> StockHistoryOut:
+        """A product's stock at the end of each interval, or whenever it changed.
+
+        Raises:
+            NotFound: the tenant has no such product.
+            InvalidInput: the time ends before it begins, or is too long for the interval.
+        """
+        async with tenant_scope(self.tenant_id) as connection:
+            now = await store.now_of_product(connection, self.tenant_id, product_id)
+            if now is None:
+                raise NotFound(f"No product {product_id}.")
+            until = max(min(query.until or now, now), EPOCH).astimezone(UTC)
+            since = max(query.since or until - USUAL_HISTORY, EPOCH).astimezone(UTC)
+            if since >= until:
+                raise InvalidInput("There is no time in between.", (FieldError("from", "Give a moment before `to`, and before now"),))
+            if query.interval is None:
+                points = await store.list_changes(connection, product_id, since=since, until=until, limit=MOST_POINTS + 1)
+            else:
+                points = await self._sample(connection, product_id, since, until, INTERVALS[query.interval])
+        if len(points) > MOST_POINTS:
+            raise _too_many_points()
+        return StockHistoryOut(product_id, points)
+
+    async def _sample(
+        self, connection: Connection, product_id: UUID, since: datetime, until: datetime, interval: timedelta
+    ) -> list[StockPointOut]:
+        if until - since > interval * MOST_POINTS:
+            raise _too_many_points()
+        known = await store.last_changes(connection, product_id, since=since, until=until, interval=interval)
+        points: list[StockPointOut] = []
+        last: StockPointOut | None = None
+        end, place = since - (since - EPOCH) % interval, 0
+        while end < until:
+            end = min(end + interval, until)
+            while place < len(known) and known[place].at <= end:
+                last, place = known[place], place + 1
+            if last is not None:
+                points.append(msgspec.structs.replace(last, at=end))
+        return points
 
     async def sync(self, lease: Lease, report: StageReport, marketplace: Marketplace) -> None:
         """Make the shelves what the marketplace's reports say, for both kinds of warehouse.
@@ -182,6 +230,13 @@ class StockService:
     async def _save(self, connection: Connection, lease: Lease, marketplace: Marketplace, reached: Reached) -> None:
         progressed = Progressed(cursor=msgspec.json.encode(reached), run_id=lease.run_id)
         await save_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS, progressed)
+
+
+def _too_many_points() -> InvalidInput:
+    return InvalidInput(
+        f"There would be more than {MOST_POINTS} points.",
+        (FieldError("from", "Give a later moment"), FieldError("interval", "Give `day`, or a longer one than now")),
+    )
 
 
 def compare(products: Sequence[store.KnownProduct], gathered: Mapping[Fulfilment, Gathering]) -> tuple[int, list[store.Change]]:

@@ -1,6 +1,7 @@
 """The SQL that matters about stock: set-based, and silent about what did not change."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from app.ids import new_id_text
 from app.marketplaces.contract import FetchedStock, Fulfilment, KnownSize, Marketplace, Size
 from app.stocks.gathering import unpack
 from app.stocks.low_stock import LEVEL, TOLD
+from app.stocks.schemas import StockPointOut
 from app.tenants.service import take_change_time
 
 PRODUCTS_PER_LOOK = 500
@@ -93,6 +95,28 @@ SIZES = """
 _sizes = msgspec.json.Decoder(list[Size])
 
 
+NOW = "SELECT now() FROM products WHERE id = $1 AND tenant_id = $2"
+
+CHANGES = """
+    SELECT changed_at, marketplace_quantity + seller_quantity, marketplace_quantity, seller_quantity FROM stock_history
+     WHERE product_id = $1 AND changed_at >= $2 AND changed_at <= $3
+     ORDER BY changed_at LIMIT $4
+"""
+
+# Of each interval the last change, and the last one of all before.
+LAST_CHANGES = """
+    (SELECT changed_at, marketplace_quantity + seller_quantity, marketplace_quantity, seller_quantity FROM stock_history
+      WHERE product_id = $1 AND changed_at <= $2
+      ORDER BY changed_at DESC LIMIT 1)
+    UNION ALL
+    (SELECT DISTINCT ON (date_bin($4, changed_at - interval '1 microsecond', 'epoch'))
+            changed_at, marketplace_quantity + seller_quantity, marketplace_quantity, seller_quantity FROM stock_history
+      WHERE product_id = $1 AND changed_at > $2 AND changed_at <= $3
+      ORDER BY date_bin($4, changed_at - interval '1 microsecond', 'epoch'), changed_at DESC)
+     ORDER BY changed_at
+"""
+
+
 class KnownProduct(msgspec.Struct, frozen=True):
     """A product's ids, and the digests of the shelves that were last stored for it; None where there are none."""
 
@@ -131,6 +155,23 @@ class Written(msgspec.Struct, frozen=True):
     updated: int
     removed: int
     told: dict[str, list[UUID]] = {}
+
+
+async def now_of_product(connection: Connection, tenant_id: UUID, product_id: UUID) -> datetime | None:
+    """The time by the clock that tells when stock changed; None where the tenant has no such product."""
+    return await connection.fetchval(NOW, product_id, tenant_id)
+
+
+async def list_changes(connection: Connection, product_id: UUID, *, since: datetime, until: datetime, limit: int) -> list[StockPointOut]:
+    """When the product's stock changed, and to what."""
+    return [StockPointOut(*row) for row in await connection.fetch(CHANGES, product_id, since, until, limit)]
+
+
+async def last_changes(
+    connection: Connection, product_id: UUID, *, since: datetime, until: datetime, interval: timedelta
+) -> list[StockPointOut]:
+    """Likewise, the last change up to `since`, and behind that the last one of each interval, which are counted from 1970 on and have their end in them."""
+    return [StockPointOut(*row) for row in await connection.fetch(LAST_CHANGES, product_id, since, until, interval)]
 
 
 async def known_products(

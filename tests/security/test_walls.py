@@ -33,6 +33,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/runs/pauses.py": "an operator holds up any tenant's syncs, or all",
     "app/runs/progress.py": "one look at all runs that somebody follows; each was found inside its tenant's walls first",
     "app/runs/schedule.py": "who is due",
+    "app/stocks/history.py": "the partitions of all tenants' history, made and dropped",
     "app/runs/sweep.py": "whose worker vanished",
     "app/webhooks/dispatch.py": "which events have no deliveries yet",
     "app/webhooks/delivery.py": "which deliveries are due",

@@ -5,45 +5,15 @@ from uuid import UUID
 import pytest
 
 from app.database import tenant_scope
-from app.marketplaces.contract import FetchedStock, Fulfilment, Marketplace
-from app.products.store import write_products
-from app.stocks import store
-from app.stocks.gathering import Gathering
-from app.stocks.service import compare
-from tests.factories import create_tenant, product
+from tests.stocks.counting import count, tenant_with_product
 
 pytestmark = pytest.mark.anyio
-
-FBW, FBS = Fulfilment.MARKETPLACE_WAREHOUSE, Fulfilment.SELLER_WAREHOUSE
-
-
-async def tenant_with_product(**settings: object) -> UUID:
-    """Its threshold is 5, since the tenant's is; back at `ok` it is at 7."""
-    tenant = await create_tenant()
-    async with tenant_scope(tenant) as connection:
-        await write_products(connection, tenant, Marketplace.WILDBERRIES, [product("1")])
-    await change_product(tenant, **settings)
-    return tenant
 
 
 async def change_product(tenant: UUID, **settings: object) -> None:
     async with tenant_scope(tenant) as connection:
         for name, value in settings.items():
             await connection.execute(f"UPDATE products SET {name} = $1", value)
-
-
-async def count(tenant: UUID, units: int, in_way: int = 0) -> list[str]:
-    """The marketplace counts so many units of the product; the types of the events that tell of it."""
-    with Gathering() as gathering:
-        gathering.add([FetchedStock("1", "1-0", "501", "Склад", units, in_way, 0)])
-        async with tenant_scope(tenant) as connection:
-            known = await store.known_products(connection, tenant, Marketplace.WILDBERRIES, after=None, limit=100)
-            _, changes = compare(known, {FBW: gathering})
-            written = await store.write_changes(connection, tenant, changes) if changes else None
-    if written is None:
-        return []
-    assert all(len(products) == 1 for products in written.told.values())
-    return list(written.told)
 
 
 async def level(tenant: UUID) -> str | None:
@@ -97,7 +67,8 @@ async def test_one_unit_that_is_sold_and_returned_is_not_told_each_time(clean_da
 
 @pytest.mark.parametrize(("threshold", "recovered"), [(0, 2), (5, 7), (10, 12), (14, 16), (15, 18), (100, 120)])
 async def test_a_product_is_ok_again_a_fifth_above_its_threshold_and_two_units_at_least(clean_database, threshold, recovered):
-    tenant = await tenant_with_product(low_stock_threshold=threshold)
+    tenant = await tenant_with_product()
+    await change_product(tenant, low_stock_threshold=threshold)
     await count(tenant, 1000)
     await count(tenant, 0)
 
@@ -123,7 +94,8 @@ async def test_a_product_of_which_there_never_was_a_unit_has_no_level_until_ther
 
 
 async def test_the_threshold_of_a_product_comes_before_the_tenants(clean_database):
-    tenant = await tenant_with_product(low_stock_threshold=20)
+    tenant = await tenant_with_product()
+    await change_product(tenant, low_stock_threshold=20)
     await count(tenant, 30)
 
     assert await count(tenant, 20) == ["stock.low"]
