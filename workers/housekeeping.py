@@ -16,6 +16,7 @@ from app.products.retention import remove_old_sightings
 from app.retention import Position, Walk
 from app.runs.retention import remove_old_logs, remove_old_runs
 from app.settings import Settings
+from app.stocks.history import keep_partitions
 from app.webhooks.retention import expire_deliveries, remove_old_events
 
 EVERY_S: Final = 3600.0
@@ -47,13 +48,16 @@ class Housekeeping:
         self._next_pass_at_s = asyncio.get_running_loop().time() + random.uniform(0.05, 1) * EVERY_S / 2
 
     async def step(self) -> bool:
-        """At most one batch. False: nothing is to be done for now.
+        """The months of the stock history, or else at most one batch. False: nothing is to be done for now.
 
         Raises:
             Unavailable: the database does not answer; the next step tries again.
         """
-        if not self._ahead and not self._begin_pass():
-            return False
+        if not self._ahead:
+            if not self._begin_pass():
+                return False
+            await keep_partitions()
+            return True
         name, walk = self._ahead[0]
         try:
             async with system_scope() as connection:

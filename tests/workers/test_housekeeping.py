@@ -58,8 +58,8 @@ async def test_each_step_is_one_batch_and_the_next_goes_on_behind_it(housekeepin
     await old_runs()
     small = await steps_of_a_pass_with(housekeeping, monkeypatch, batch=2)
 
-    # One step of each walk that finds nothing; five logs and five runs by twos take three steps each.
-    assert small == len(housekeeping._hourly) + len(housekeeping._daily) + 2 + 2
+    # The months, and one step of each walk that finds nothing; five logs and five runs by twos take three steps each.
+    assert small == 1 + len(housekeeping._hourly) + len(housekeeping._daily) + 2 + 2
     assert await runs() == 1
 
 
@@ -80,6 +80,7 @@ async def test_a_second_scheduler_leaves_the_work_to_the_one_that_is_at_it(house
 
     other = asyncio.create_task(other_scheduler())
     await begun.wait()
+    await housekeeping.step()
 
     worked = await housekeeping.step()
 
@@ -96,7 +97,7 @@ async def test_the_next_pass_is_an_hour_later_and_the_slow_things_wait_for_the_n
 
     housekeeping._next_pass_at_s = 0.0
 
-    assert await steps(housekeeping) == len(housekeeping._hourly)
+    assert await steps(housekeeping) == 1 + len(housekeeping._hourly)
 
 
 async def test_a_walk_that_fails_stands_in_the_log_and_stops_none_of_the_others(housekeeping: Housekeeping):
@@ -119,3 +120,10 @@ def test_schedulers_that_start_together_do_not_begin_together(clean_database):
         return {round(Housekeeping(get_settings())._next_pass_at_s, 3) for _ in range(5)}
 
     assert len(asyncio.run(first_passes())) == 5
+
+
+async def test_a_pass_makes_the_months_that_the_stock_history_will_need(housekeeping: Housekeeping):
+    await housekeeping.step()
+
+    async with system_scope() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'stock_history'::regclass") >= 4
