@@ -27,6 +27,15 @@ REDRAWN_EVERY = timedelta(minutes=30)
 # Whatever became of an order that is no older is told by every method, in every run.
 RECENT = timedelta(days=6)
 TURN_S = 3.0
+# As if a day had passed since the last turns, whatever the interval is. What somebody has locked has to wait: to wait for it would be a fault of our own.
+COME_ROUND = (
+    """
+    UPDATE sync_runs SET queued_at = queued_at - interval '1 day'
+     WHERE id IN (SELECT id FROM sync_runs WHERE tenant_id = ANY($1) AND "trigger" = 'schedule' AND queued_at > now() - interval '1 day'
+                     FOR UPDATE SKIP LOCKED)
+    """,
+    "UPDATE tenants SET next_sync_at = now() WHERE id IN (SELECT id FROM tenants WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED)",
+)
 DELAY_MS = 20
 
 
@@ -209,7 +218,8 @@ class Fleet:
         while True:
             await asyncio.sleep(TURN_S)
             with suppress(Exception):  # the database is away just now
-                await self.installation.database.rows("UPDATE tenants SET next_sync_at = now() WHERE id = ANY($1)", scheduled)
+                for statement in COME_ROUND:
+                    await self.installation.database.rows(statement, scheduled)
 
     async def _trade(self) -> None:
         """Goods come and go, are named, priced and counted anew, and orders go their way."""

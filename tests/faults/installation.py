@@ -29,6 +29,7 @@ SCHEDULERS = ("scheduler 1", "scheduler 2")
 # A hanging database is noticed by the sweep after five seconds; two thirds of a lease, which is what is left of it at least, are longer.
 LEASE_S = 8
 READY_WITHIN_S = 30.0
+REFUSED = 2  # the exit code of a start that one line explains
 STOP_WITHIN_S = 10.0
 # The last one again and again: a receiver of ours is never away for long.
 RETRY_SCHEDULE_S = ",".join(["1", "1", "2", "2", "3"] + ["5"] * 60)
@@ -64,8 +65,12 @@ class Process:
 
     @property
     def ended(self) -> bool:
-        """It ended, though nobody ended it."""
         return self._process.poll() is not None
+
+    def start_if_refused(self) -> None:
+        """As whoever watches over it would: a process whose servers are away when it starts says so, and ends."""
+        if self._process.poll() == REFUSED:
+            self.start()
 
     def kill(self) -> None:
         """As a crash or the kernel would."""
@@ -174,7 +179,8 @@ class Installation:
                     if (await client.get(f"{self.api}/health/ready")).is_success:
                         return
                 except httpx.TransportError:
-                    assert not self.processes["api"].ended, "the API could not start"
+                    self.processes["api"].start_if_refused()
+                    assert not self.processes["api"].ended, "the API ended"
                 assert time.monotonic() < deadline, f"the API was not ready within {READY_WITHIN_S:.0f} s"
                 await asyncio.sleep(0.05)
 

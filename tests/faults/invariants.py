@@ -247,6 +247,7 @@ async def redis_holds_nothing_that_grows(fleet: Fleet) -> list[str]:
 
 @invariant
 async def no_process_ended_by_itself(fleet: Fleet) -> list[str]:
+    """But for those that were started while their servers were away, which were started again."""
     return [name for name, process in fleet.installation.processes.items() if process.ended]
 
 

@@ -142,6 +142,8 @@ async def _carry_out(fleet: Fleet, turns: Sequence[Turn], report: Report, say: T
             report.violated(turn.fault, [str(error)])
             say(f"    VIOLATED: {error}")
         report.happened[turn.fault] += 1
+        for process in fleet.installation.processes.values():
+            process.start_if_refused()
         try:
             await _recover(fleet)
         except AssertionError as error:
