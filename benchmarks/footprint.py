@@ -53,6 +53,7 @@ ADD_ENDPOINT = (
     "VALUES ($1, $2, 'https://bot.example/', '{}', 'x', true, 0, now(), now())"
 )
 
+CATALOGUE = ("products", "stocks")
 LASTING = ("sync_runs", "sync_logs", "events", "webhook_deliveries", "webhook_attempts")
 
 SIZES = """
@@ -97,8 +98,8 @@ async def _opened() -> AsyncGenerator[Any]:
         await database.close()
 
 
-async def measure() -> tuple[list[Growth], float]:
-    """The growth of each table that had any, and bytes of WAL, per sync."""
+async def measure() -> tuple[list[Growth], float, float]:
+    """The growth of each table that had any, and bytes of WAL, per sync; bytes of what is stored of a product."""
     async with _opened() as looking:
         tenants = [await _tenant() for _ in range(SHOPS)]
         await _sync(tenants, WARM_ROUNDS)
@@ -106,11 +107,12 @@ async def measure() -> tuple[list[Growth], float]:
         await _sync(tenants, ROUNDS)
         after, wal_after = await _sizes(looking)
         packed = {table: await _packed_row(looking, table) for table in LASTING}
+        catalogue = sum([await _packed(looking, table) for table in CATALOGUE]) / SHOPS / PRODUCTS
     syncs = SHOPS * ROUNDS
     names = ("inserted", "updated", "hot", "size")
     grown = {table: [(after[table][name] - before[table][name]) / syncs for name in names] for table in sorted(after)}
     growth = [Growth(table, *each, packed_bytes=each[0] * packed.get(table, 0.0)) for table, each in grown.items()]
-    return [each for each in growth if each.inserted or each.updated], (wal_after - wal_before) / syncs
+    return [each for each in growth if each.inserted or each.updated], (wal_after - wal_before) / syncs, catalogue
 
 
 async def _tenant() -> UUID:
@@ -141,9 +143,14 @@ async def _sync(tenants: list[UUID], rounds: int) -> None:
 
 async def _packed_row(connection: Any, table: str) -> float:
     """Bytes of a row with its index entries. What is young is all there is."""
-    await connection.execute(f"VACUUM FULL {table}")
     await connection.execute("SELECT set_config('app.scope', 'system', false)")
-    return await connection.fetchval(f"SELECT pg_total_relation_size('{table}')::float8 / greatest(count(*), 1) FROM {table}")
+    return await _packed(connection, table) / max(await connection.fetchval(f"SELECT count(*) FROM {table}"), 1)
+
+
+async def _packed(connection: Any, table: str) -> float:
+    """Bytes of a table with its indexes and without anything dead."""
+    await connection.execute(f"VACUUM FULL {table}")
+    return await connection.fetchval(f"SELECT pg_total_relation_size('{table}')")
 
 
 async def _sizes(connection: Any) -> tuple[dict[str, Any], int]:
@@ -164,7 +171,7 @@ def main() -> None:
                 os.environ.update(marketplaces_at(sandbox), DATABASE_URL=postgres.url, REDIS_URL=redis_url, DATA_DIR=folder)
                 os.environ.update(ENCRYPTION_MASTER_KEY=new_master_key(), MARKETPLACE_LIMITS_ENABLED="false", LOG_LEVEL="error")
                 configure_logs(get_settings())
-                growth, wal_bytes = asyncio.run(measure())
+                growth, wal_bytes, catalogue_bytes = asyncio.run(measure())
         finally:
             postgres.stop()
     print(f"{'per unchanged sync':<24}{'inserted':>10}{'updated':>10}{'of it HOT':>10}{'bytes':>10}{'packed':>10}")
@@ -173,6 +180,7 @@ def main() -> None:
             f"{each.table:<24}{each.inserted:>10.2f}{each.updated:>10.2f}{each.hot:>10.2f}{each.size_bytes:>10.0f}{each.packed_bytes:>10.0f}"
         )
     print(f"{'WAL':<54}{wal_bytes:>10.0f}")
+    print(f"{'a product with its shelves':<54}{catalogue_bytes:>20.0f}")
 
 
 if __name__ == "__main__":
