@@ -155,9 +155,13 @@ class Lease:
         """Where the stage stands; the beginning, if it never ran. Nobody else writes it while the lease lasts."""
         return self._checkpoints.get(stage, Progressed())
 
+    def has_saved(self, stage: Stage, reached: Progressed) -> bool:
+        """Whether what is stored says as much: then there is nothing to save."""
+        return stage in self._checkpoints and reached.says_no_more_than(self._checkpoints[stage])
+
     async def save(self, connection: Connection, stage: Stage, reached: Progressed, *, anew: bool = False) -> None:
         """Write how far the stage came, inside `writing`. What would say no more than what is stored is written only `anew`."""
-        if anew or stage not in self._checkpoints or not reached.says_no_more_than(self._checkpoints[stage]):
+        if anew or not self.has_saved(stage, reached):
             await save_checkpoint(connection, self.tenant_id, self.marketplace, stage, reached)
             self._checkpoints = {**self._checkpoints, stage: reached}
 

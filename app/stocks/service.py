@@ -12,7 +12,7 @@ from app.database import Connection, tenant_scope
 from app.errors import FieldError, InvalidInput, NotFound
 from app.marketplaces.contract import Fulfilment, Marketplace, MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing, UnexpectedResponse
-from app.runs.checkpoints import Progressed, load_checkpoint, save_checkpoint
+from app.runs.checkpoints import Progressed
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import Stage
@@ -113,7 +113,7 @@ class StockService:
             LeaseLost: stop; what was committed stays.
         """
         client = self._client or await create_marketplace_client(self.tenant_id, marketplace)
-        reached = await self._load(lease, marketplace)
+        reached = self._reached(lease)
         # What a killed worker read is read again; what it wrote stays, and is counted as written.
         report.fetched, report.rejected, report.rejections = reached.fetched, reached.rejected, reached.rejections
         closed: list[ScopeMissing] = []
@@ -169,7 +169,7 @@ class StockService:
             if page.cursor:
                 reached.making[fulfilment] = page.cursor
                 async with lease.writing(report) as connection:
-                    await self._save(connection, lease, marketplace, reached)
+                    await self._save(connection, lease, reached)
             else:
                 pages += 1
         if not pages:
@@ -200,7 +200,6 @@ class StockService:
                 products = await store.known_products(connection, self.tenant_id, marketplace, after=after, limit=PRODUCTS_PER_LOOK)
             if not products:
                 break
-            after = products[-1].id
             shelves, changes = compare(products, gathered)
             for start in range(0, len(changes), PRODUCTS_PER_WRITE):
                 async with lease.writing(report, total=total) as connection:
@@ -211,25 +210,31 @@ class StockService:
                     for event_type, products_told in written.told.items():
                         lease.note(event_type, products_told)
             report.fetched += shelves
+            if len(products) < PRODUCTS_PER_LOOK:
+                break
+            after = products[-1].id
         # What is left belongs to products that the catalogue doesn't show, such as cards in the trash.
         report.rejected += total - report.fetched
         report.fetched = total
         report.unchanged = max(0, report.fetched - report.rejected - report.created - report.updated)
         reached.stored += gathered
         reached.fetched, reached.rejected, reached.rejections = report.fetched, report.rejected, report.rejections
-        async with lease.writing(report, total=total) as connection:
-            await self._save(connection, lease, marketplace, reached)
+        if not lease.has_saved(Stage.STOCKS, _progressed(lease, reached)):
+            async with lease.writing(report, total=total) as connection:
+                await self._save(connection, lease, reached)
 
-    async def _load(self, lease: Lease, marketplace: Marketplace) -> Reached:
-        async with tenant_scope(self.tenant_id) as connection:
-            checkpoint = await load_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS)
+    def _reached(self, lease: Lease) -> Reached:
+        checkpoint = lease.reached(Stage.STOCKS)
         reached = _reached.decode(checkpoint.cursor) if checkpoint.cursor else Reached()
         # What another run reached says nothing about this one's reports, but for what it did not believe.
         return reached if checkpoint.run_id == lease.run_id else Reached(doubted_before=reached.doubted)
 
-    async def _save(self, connection: Connection, lease: Lease, marketplace: Marketplace, reached: Reached) -> None:
-        progressed = Progressed(cursor=msgspec.json.encode(reached), run_id=lease.run_id)
-        await save_checkpoint(connection, self.tenant_id, marketplace, Stage.STOCKS, progressed)
+    async def _save(self, connection: Connection, lease: Lease, reached: Reached) -> None:
+        await lease.save(connection, Stage.STOCKS, _progressed(lease, reached))
+
+
+def _progressed(lease: Lease, reached: Reached) -> Progressed:
+    return Progressed(cursor=msgspec.json.encode(reached), run_id=lease.run_id)
 
 
 def _too_many_points() -> InvalidInput:

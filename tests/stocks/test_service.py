@@ -214,4 +214,5 @@ async def new_report(lease: Lease) -> StageReport:
     """As a run after this one would have it: nothing counted, nothing stored."""
     async with tenant_scope(lease.tenant_id) as connection:
         await connection.execute("DELETE FROM checkpoints")
+    lease._checkpoints = {}
     return StageReport(Stage.STOCKS)
