@@ -1,6 +1,6 @@
 """The orders of one tenant: looked at, and copied from the marketplace."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -8,7 +8,8 @@ import msgspec
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.credentials.factory import create_marketplace_client
 from app.database import Connection, tenant_scope
-from app.marketplaces.contract import Marketplace, MarketplaceClient
+from app.events.types import OrdersCreated
+from app.marketplaces.contract import Marketplace, MarketplaceClient, OrderStatus
 from app.marketplaces.read_ahead import read_ahead
 from app.orders import store
 from app.orders.schemas import OrderLineOut, OrderOut, OrderQuery
@@ -23,6 +24,9 @@ COLUMNS = (
 )
 
 FULL_PASS_EVERY_S = 24 * 3600.0
+
+# What a marketplace tells later than that, or what we missed for so long, is counted and no news to anybody.
+NEWS = timedelta(days=3)
 
 LINES = """
     SELECT line.order_id, line.product_id, line.product_external_id, line.size_id, line.article, product.title, line.quantity, line.price
@@ -92,6 +96,9 @@ class OrderService:
                 if not looked_back:
                     looked_back = await self._resolve_lines(connection, lease, reached)
                 await lease.save(connection, Stage.ORDERS, reached)
+                if reached.full_pass_at is not None:
+                    # The first walk of an account tells of nothing: all that it finds was there before.
+                    lease.note(OrdersCreated.type, [order.id for order in written.new if is_news(order, lease.now())])
                 report.fetched += len(orders) + len(rejected)
                 report.created += written.created
                 report.updated += written.updated
@@ -122,3 +129,8 @@ class OrderService:
         if lease.full or (due and reached.full_pass_run is None):
             return msgspec.structs.replace(reached, cursor=b"", full_pass_run=lease.run_id, run_id=lease.run_id)
         return msgspec.structs.replace(reached, run_id=lease.run_id)
+
+
+def is_news(order: store.OrderRow, now: datetime) -> bool:
+    """Whether the seller is to hear of an order that we see for the first time."""
+    return order.status not in (OrderStatus.CANCELLED, OrderStatus.RETURNED) and now - order.ordered_at <= NEWS

@@ -113,9 +113,13 @@ class LineRow(msgspec.Struct, gc=False):
 class Written(msgspec.Struct, frozen=True):
     """What became of the orders of a batch. One that came late, in an older state than the stored one, is unchanged."""
 
-    created: int
+    new: list[OrderRow]
     updated: int
     unchanged: int
+
+    @property
+    def created(self) -> int:
+        return len(self.new)
 
 
 def digest(order: FetchedOrder) -> bytes:
@@ -141,23 +145,22 @@ def newest(orders: Sequence[FetchedOrder]) -> dict[str, FetchedOrder]:
 async def write_orders(connection: Connection, tenant_id: UUID, marketplace: Marketplace, orders: Sequence[FetchedOrder]) -> Written:
     """Store what is new or differs. An older state never replaces a newer one, however late it comes."""
     fetched = newest(orders)
-    rows: list[OrderRow] = []
-    former: list[UUID] = []
+    new: list[OrderRow] = []
+    changed: list[OrderRow] = []
     for external_id, stored in await connection.fetch(KNOWN, tenant_id, marketplace, list(fetched)):
         order = fetched[external_id]
         mark = digest(order)
         if stored is None:
-            rows.append(_order_row(new_id(), order, mark))
+            new.append(_order_row(new_id(), order, mark))
         elif stored[1] != mark and not _is_older(order.changed_at, stored[2]):
-            rows.append(_order_row(stored[0], order, mark))
-            former.append(stored[0])
-    if rows:
+            changed.append(_order_row(stored[0], order, mark))
+    if rows := [*new, *changed]:
         await connection.execute(UPSERT, tenant_id, marketplace, msgspec.json.encode(rows).decode())
-        if former:
-            await connection.execute("DELETE FROM order_lines WHERE order_id = ANY($1::uuid[])", former)
+        if changed:
+            await connection.execute("DELETE FROM order_lines WHERE order_id = ANY($1::uuid[])", [row.id for row in changed])
         lines = [(row.id, line) for row in rows for line in fetched[row.external_id].lines]
         await _insert_lines(connection, tenant_id, marketplace, lines)
-    return Written(created=len(rows) - len(former), updated=len(former), unchanged=len(fetched) - len(rows))
+    return Written(new=new, updated=len(changed), unchanged=len(fetched) - len(rows))
 
 
 async def resolve_lines(connection: Connection, tenant_id: UUID, marketplace: Marketplace, *, since: datetime) -> bool:

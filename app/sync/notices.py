@@ -28,7 +28,7 @@ ORDERS = """
            (SELECT ROW (coalesce(nullif(article, ''), (SELECT article FROM products WHERE products.id = product_id)),
                         (SELECT title FROM products WHERE products.id = product_id))
               FROM order_lines WHERE order_id = orders.id ORDER BY id LIMIT 1) AS first
-      FROM orders WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status <> 'cancelled'
+      FROM orders WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status NOT IN ('cancelled', 'returned')
      ORDER BY ordered_at DESC, id DESC
 """
 
