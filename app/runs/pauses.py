@@ -20,9 +20,10 @@ LONGEST_REASON = 200
 
 # Whether the run of the surrounding statement is held up. The table is nearly always empty, and then this costs nothing.
 PAUSED = """
-    EXISTS (SELECT FROM sync_pauses AS pause
-             WHERE (pause.tenant_id IS NULL OR pause.tenant_id = sync_runs.tenant_id)
-               AND (pause.marketplace IS NULL OR pause.marketplace = sync_runs.marketplace))
+    (EXISTS (SELECT FROM sync_pauses AS pause
+              WHERE pause.tenant_id IS NULL AND (pause.marketplace IS NULL OR pause.marketplace = sync_runs.marketplace))
+     OR EXISTS (SELECT FROM sync_pauses AS pause
+                 WHERE pause.tenant_id = sync_runs.tenant_id AND (pause.marketplace IS NULL OR pause.marketplace = sync_runs.marketplace)))
 """
 
 ADD = """
