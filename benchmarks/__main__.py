@@ -9,7 +9,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks import fleet, growth, listing, memory, syncs, webhooks
+from benchmarks import fairness, fleet, growth, listing, memory, syncs, webhooks, workers
 from benchmarks.figures import Figure, markdown, table
 from benchmarks.machine import describe
 from benchmarks.plan import Plan
@@ -26,7 +26,10 @@ MEASUREMENTS = {
     ("memory",): memory.measure,
     ("webhooks",): webhooks.measure,
     ("fleet",): fleet.measure,
+    ("larger-shops",): workers.measure_larger_shops,
+    ("fairness",): fairness.measure,
     ("growth",): growth.measure,
+    ("workers",): workers.measure,
 }
 NAMES = [name for names in MEASUREMENTS for name in names]
 
@@ -44,11 +47,11 @@ class Results(msgspec.Struct):
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(NAMES), help="May be given several times; left out, everything is measured.")
-@click.option("--rounds", default=3, show_default=True, help="Ours and the floor take turns so many times.")
-@click.option("--tenants", default=2_000, show_default=True, help="The largest fleet.")
 @click.option(
-    "--profile", is_flag=True, help="Run the fleet's worker under cProfile and show what took most; its figures count for nothing then."
+    "--rounds", default=3, show_default=True, help="Ours and the floor take turns so many times; a third as often where a round is long."
 )
+@click.option("--tenants", default=2_000, show_default=True, help="The largest fleet.")
+@click.option("--profile", is_flag=True, help="Show which functions of the fleet's worker take most CPU.")
 @click.option("--write-docs", is_flag=True, help="Put the table into docs/benchmarks.md.")
 def main(only: tuple[str, ...], rounds: int, tenants: int, *, profile: bool, write_docs: bool) -> None:
     """Measure our code beside the floor, on this machine."""
