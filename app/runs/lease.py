@@ -25,7 +25,7 @@ from app.runs.log import SELECTED_LOGS, LogRow, write_logs
 from app.runs.log import encode as encode_logs
 from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Notice, StageReport
-from app.runs.tables import RunStatus, Stage, Trigger
+from app.runs.tables import PRIORITY, RunStatus, Stage, Trigger
 
 LEASE = timedelta(seconds=60)
 MOST_CRASHES = 3
@@ -36,7 +36,7 @@ _stages = msgspec.json.Decoder(list[StageReport])
 _notices = msgspec.json.Decoder(dict[str, Notice])
 
 CLAIMED = (
-    'id, tenant_id, marketplace, trigger, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
+    'id, tenant_id, marketplace, trigger, priority, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
     "notices, (SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
     "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at, "
     f"ARRAY(SELECT ROW (stage, {CHECKPOINT_COLUMNS}) FROM checkpoints "
@@ -48,7 +48,7 @@ CLAIM = f"""
        SET status = 'running', attempt = attempt + 1, revision = revision + 1, lease_until = now() + $1, worker = $2, started_at = coalesce(started_at, now())
      WHERE id = (
            SELECT id FROM sync_runs
-            WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3) AND NOT {PAUSED}
+            WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3) AND priority <= $4 AND NOT {PAUSED}
             ORDER BY priority, not_before
               FOR UPDATE SKIP LOCKED
             LIMIT 1)
@@ -103,6 +103,7 @@ class Lease:
         self.tenant_id: UUID = row["tenant_id"]
         self.marketplace = Marketplace(row["marketplace"])
         self.trigger = Trigger(row["trigger"])
+        self.is_urgent: bool = row["priority"] <= PRIORITY[Trigger.MANUAL]
         self.full: bool = row["full"]
         self.attempt: int = row["attempt"]
         self.crashes: int = row["crashes"]
@@ -237,8 +238,12 @@ class Lease:
         return msgspec.json.encode(self.stages).decode()
 
 
-async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEASE) -> Lease | None:
-    """The most urgent run that is due, or that very run if it waits; None where there is nothing to do."""
+async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEASE, *, urgent_only: bool = False) -> Lease | None:
+    """The most urgent run that is due, or that very run if it waits; None where there is nothing to do.
+
+    `urgent_only`: one that somebody waits for, and none of the schedule's.
+    """
+    patient = PRIORITY[Trigger.MANUAL if urgent_only else Trigger.SCHEDULE]
     async with system_scope() as connection:
-        row = await connection.fetchrow(CLAIM, length, worker, run_id)
+        row = await connection.fetchrow(CLAIM, length, worker, run_id, patient)
     return Lease(row, length) if row else None

@@ -5,8 +5,8 @@ from uuid import UUID
 from app.database import Connection, system_scope
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
-from app.runs.service import IS_AHEAD, PRIORITY
-from app.runs.tables import Stage, Trigger
+from app.runs.service import IS_AHEAD
+from app.runs.tables import PRIORITY, Stage, Trigger
 from app.tenants.rhythm import EFFECTIVE_INTERVAL, LEAST_INTERVAL, PAUSED_ACCOUNT, USABLE_KEY
 
 BATCH = 500

@@ -16,10 +16,7 @@ from app.marketplaces.contract import Marketplace
 from app.runs.jobs import WakeWorker
 from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Progress, RunOut, StageReport
-from app.runs.tables import RunStatus, Stage, Trigger
-
-# Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
-PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
+from app.runs.tables import PRIORITY, RunStatus, Stage, Trigger
 
 COLUMNS = (
     'id, marketplace, "trigger", status, "full", stage, done, total, stages, error_code, error_detail, not_before, '

@@ -38,6 +38,11 @@ class Trigger(StrEnum):
     API = "api"
 
 
+# Lower is sooner. Somebody waits for a manual run and for the first one after a key; nobody does for the schedule's.
+PRIORITY = {Trigger.MANUAL: 0, Trigger.CREDENTIALS: 0, Trigger.API: 5, Trigger.SCHEDULE: 10}
+"""Of a run, by its trigger: lower is sooner."""
+
+
 class SyncRun(Table, tablename="sync_runs"):
     """One run of one marketplace account. At most one of a tenant and marketplace is queued or running."""
 

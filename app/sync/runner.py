@@ -35,6 +35,8 @@ FINAL = ("succeeded", "partial", "skipped", "failed")
 NEEDS_PRODUCTS = (Stage.PRICES, Stage.STOCKS)
 # Syncs wait for the network most of the time, so many go on at once in a process.
 DEFAULT_CONCURRENCY = 64
+# However many large shops the schedule has under way, who presses a button finds a place.
+RESERVED_SHARE = 8
 # A shutdown waits for the write that is under way, not for the page that is being fetched.
 STOP_PATIENCE_S = 5.0
 HEARTBEATS_PER_LEASE = 3
@@ -56,6 +58,7 @@ class Runner:
         self.stopping = False
         self._drains: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
+        self._patient = 0
 
     def wake(self) -> None:
         """There may be work: look for it in the background, unless all places are taken; who has a place looks again by itself."""
@@ -68,14 +71,30 @@ class Runner:
     async def _drain(self) -> None:
         """Carry out the most urgent run that is due, and so on until none is."""
         try:
-            while not self.stopping and (lease := await claim(self.worker, length=self.lease)) is not None:
-                await self._carry_out(lease)
+            while not self.stopping and await self._carry_out_next():
+                pass
         except Unavailable as error:
             # The scheduler rings again.
             log.warning("runs.database_unavailable", detail=error.detail)
         except Exception:
             # A fault of ours: the run's lease runs out and it counts as crashed. The scheduler rings for the others.
             log.exception("runs.drain_crashed")
+
+    async def _carry_out_next(self) -> bool:
+        """Carry out the most urgent run that is due; of the places an eighth is kept for runs that somebody waits for. False: there is none."""
+        patient = self._patient < self.concurrency - self.concurrency // RESERVED_SHARE
+        self._patient += patient
+        try:
+            lease = await claim(self.worker, length=self.lease, urgent_only=not patient)
+            if lease is None:
+                return False
+            if patient and lease.is_urgent:
+                self._patient -= 1
+                patient = False
+            await self._carry_out(lease)
+        finally:
+            self._patient -= patient
+        return True
 
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""

@@ -11,9 +11,9 @@ from app.ids import new_id
 from app.jobs import broker
 from app.marketplaces.contract import Marketplace
 from app.runs.lease import claim
-from app.runs.service import PRIORITY, cancel_active, get_run, request_run
+from app.runs.service import cancel_active, get_run, request_run
 from app.runs.sweep import ring_for_waiting
-from app.runs.tables import RunStatus, Trigger
+from app.runs.tables import PRIORITY, RunStatus, Trigger
 from tests.factories import create_run, create_tenant, create_tenant_with_key
 
 pytestmark = pytest.mark.anyio

@@ -1,5 +1,6 @@
 """A run goes through its stages: what stops one of them stops no other, and who has to wait occupies nobody."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -36,7 +37,7 @@ from app.sandbox.tokens import issue_token
 from app.settings import get_settings
 from app.sync import runner
 from app.sync.runner import Runner
-from tests.factories import create_tenant_with_key, expire_lease, product
+from tests.factories import create_run, create_tenant, create_tenant_with_key, expire_lease, product
 from tests.scripted_client import ScriptedClient, line, order, price, shelf
 
 pytestmark = pytest.mark.anyio
@@ -487,3 +488,39 @@ async def test_a_run_that_another_worker_has_meanwhile_is_not_given_back(play_sh
     await shop.start()
 
     assert await shop.rows("SELECT status, worker, attempt FROM sync_runs") == [("running", "another", 2)]
+
+
+async def test_who_presses_a_button_finds_a_place_however_many_large_shops_are_under_way(
+    play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch
+):
+    await play_shop()
+    many = Runner("test", concurrency=8)
+    at_work: list[Lease] = []
+    enough = asyncio.Event()
+
+    async def go_on_for_hours(lease: Lease) -> None:
+        at_work.append(lease)
+        await enough.wait()
+
+    monkeypatch.setattr(runner, "_carry_out", go_on_for_hours)
+    for _ in range(12):
+        await create_run(await create_tenant(), Trigger.SCHEDULE)
+    for _ in range(12):
+        many.wake()
+    async with asyncio.timeout(10):
+        while len(at_work) < 7 or len(many._drains) > 7:
+            await asyncio.sleep(0.01)
+
+    pressed = await create_run(await create_tenant(), Trigger.MANUAL)
+    many.wake()
+    async with asyncio.timeout(10):
+        while len(at_work) < 8:
+            await asyncio.sleep(0.01)
+
+    assert [lease.trigger for lease in at_work] == [Trigger.SCHEDULE] * 7 + [Trigger.MANUAL]
+    assert at_work[-1].run_id == pressed
+    enough.set()
+    async with asyncio.timeout(10):
+        while len(at_work) < 13 or many._drains:
+            await asyncio.sleep(0.01)
+    assert many._patient == 0
