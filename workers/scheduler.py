@@ -6,6 +6,7 @@ Any number may run; the database gives each piece to one.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 import uvloop
@@ -22,6 +23,7 @@ from app.runs.pauses import stop_strays
 from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
 from app.runs.sweep import Sweep, ring_for_waiting
 from app.settings import Settings, get_settings
+from app.stocks.history import keep_partitions
 from app.webhooks.dispatch import ring_if_due
 from workers.housekeeping import Housekeeping
 
@@ -90,6 +92,8 @@ async def run(settings: Settings) -> None:
     broker.connect_to(settings.redis_url.reveal())
     await broker.startup()
     log.info("scheduler.started")
+    with suppress(Unavailable):  # the housekeeping comes to it too
+        await attempt(keep_partitions)
     next_look_s = 0.0
     housekeeping = Housekeeping(settings)
     try:

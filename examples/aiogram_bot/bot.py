@@ -22,7 +22,17 @@ from sellers import Seller, Sellers
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from stock_tracker import ApiError
 
-EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid", "credentials.expiring", "credentials.shared"]
+EVENT_TYPES = [
+    "sync.completed",
+    "sync.failed",
+    "stock.low",
+    "stock.out",
+    "stock.replenished",
+    "orders.created",
+    "credentials.invalid",
+    "credentials.expiring",
+    "credentials.shared",
+]
 # A Wildberries key is a JWT. It is looked for anywhere in a message, so that "my key: eyJ…" is deleted too.
 KEY = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 

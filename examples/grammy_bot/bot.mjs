@@ -8,7 +8,10 @@ import { ApiError, verifyWebhook } from "./stock_tracker.mjs";
 const { BOT_TOKEN, BOT_SECRET, STOCK_TRACKER_URL, BOT_DATA_DIR = "data", WEBHOOK_HOST = "127.0.0.1", WEBHOOK_PORT = "8080" } = process.env;
 const { WEBHOOK_BASE_URL = `http://127.0.0.1:${WEBHOOK_PORT}`, TELEGRAM_API_ROOT = "https://api.telegram.org" } = process.env;
 
-const EVENT_TYPES = ["sync.completed", "sync.failed", "credentials.invalid", "credentials.expiring", "credentials.shared"];
+const EVENT_TYPES = [
+  "sync.completed", "sync.failed", "stock.low", "stock.out", "stock.replenished", "orders.created",
+  "credentials.invalid", "credentials.expiring", "credentials.shared",
+];
 const LARGEST_WEBHOOK_BYTES = 64 * 1024;
 // A Wildberries key is a JWT. It is looked for anywhere in a message, so that "my key: eyJ…" is deleted too.
 const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
