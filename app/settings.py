@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_allowed_networks: tuple[Network, ...]
     webhook_retry_schedule_s: tuple[int, ...]
     cache_enabled: bool
+    metrics_address: tuple[str, int | None] | None
     log_level: str
     log_format: Literal["console", "json"]
 
@@ -123,6 +125,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             "WEBHOOK_RETRY_SCHEDULE_S", "5,300,1800,7200,18000,36000,50400,72000,86400", _positive_seconds, "5,300,1800"
         ),
         cache_enabled=read.flag("CACHE_ENABLED", default=True),
+        metrics_address=read.address("METRICS_ADDRESS", "127.0.0.1"),
         log_level=read.choice("LOG_LEVEL", ("debug", "info", "warning", "error"), "info"),
         log_format=cast('Literal["console", "json"]', read.choice("LOG_FORMAT", ("console", "json"), "json" if production else "console")),
     )
@@ -184,6 +187,20 @@ class _Reader:
         if value and not (_has_scheme(value, ("http", "https")) and urlsplit(value).hostname):
             self.faults.append(f"{name} is {value!r}; it must be a web address, for example {default or 'https://stock.example.com'}.")
         return value.rstrip("/")
+
+    def address(self, name: str, default: str) -> tuple[str, int | None] | None:
+        """A host to listen on, with or without a port. Here, being set to nothing says something: None."""
+        if name in self.environment and not self.environment[name].strip():
+            return None
+        value = self.text(name, default)
+        try:
+            parts = urlsplit(f"//{value}")
+            if parts.hostname and not re.search(r"[/?#@\s]", value) and not value.endswith(":"):
+                return parts.hostname, parts.port
+        except ValueError:
+            pass  # no port, or no IPv6 address
+        self.faults.append(f"{name} is {value!r}; it must be a host, or a host and a port, for example {default}, 0.0.0.0:9464 or [::1]:0.")
+        return None
 
     def secrets(self, name: str, valid: Callable[[str], bool], form: str, *, generate: Callable[[], str] | None) -> tuple[Secret, ...]:
         """Several, comma-separated, newest first. The values are never repeated in a fault."""

@@ -50,6 +50,10 @@ def test_the_defaults_are_those_of_the_documentation():
         ("RUN_RETENTION_DAYS", "0"),
         ("EVENT_RETENTION_DAYS", "6"),
         ("STOCK_HISTORY_DAYS", "30"),
+        ("METRICS_ADDRESS", "127.0.0.1:eighty"),
+        ("METRICS_ADDRESS", "127.0.0.1:70000"),
+        ("METRICS_ADDRESS", ":9464"),
+        ("METRICS_ADDRESS", "http://127.0.0.1:9464"),
         ("CACHE_ENABLED", "maybe"),
     ],
 )
@@ -101,3 +105,12 @@ def test_the_example_file_lists_every_setting_that_is_read():
 
     assert read - listed == set()
     assert listed - read == {"DATABASE_PASSWORD", "API_WORKERS"}  # compose.yaml's own
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [("0.0.0.0", ("0.0.0.0", None)), ("localhost:0", ("localhost", 0)), ("[::1]:9464", ("::1", 9464)), (" ", None), ("", None)],
+)
+def test_metrics_have_an_address_or_are_switched_off(value: str, address: tuple[str, int | None] | None):
+    assert load_settings(environment(METRICS_ADDRESS=value)).metrics_address == address
+    assert load_settings(environment()).metrics_address == ("127.0.0.1", None)

@@ -54,7 +54,7 @@ def worker(concurrency: int, processes: int) -> None:
     """Carries out syncs and delivers webhooks. Start as many as you like, anywhere."""
     from app.cli.processes import run_processes
 
-    run_processes("workers.main", processes, [str(concurrency)])
+    run_processes("workers.main", "worker", processes, [str(concurrency)])
 
 
 @main.command()
@@ -62,7 +62,7 @@ def scheduler() -> None:
     """Puts due work on the queue and finds what was lost. Any number may run; each piece of work is taken by one."""
     from app.cli.processes import run_processes
 
-    run_processes("workers.scheduler", 1, [])
+    run_processes("workers.scheduler", "scheduler", 1, [])
 
 
 @main.command()

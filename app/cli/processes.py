@@ -5,23 +5,33 @@ import signal
 import subprocess
 import sys
 import types
+from typing import NoReturn
 
 from app.cli.preflight import check_database
+from app.observability.exposition import Kind, serving_metrics
+from app.observability.logs import configure_logs
 from app.settings import get_settings
 
 
-def run_processes(module: str, count: int, arguments: list[str]) -> None:
-    """Become the process where one is asked for; else start `count` of them, pass signals on, and end when all have ended.
+def run_processes(module: str, kind: Kind, count: int, arguments: list[str]) -> None:
+    """Become the process where one is asked for; else start `count` of them, pass signals on, and end when all have ended. Their metrics have one address.
 
     Raises:
         StartRefused: the settings are not as they must be.
     """
-    asyncio.run(check_database(get_settings()))
-    if count == 1:
-        from importlib import import_module
+    settings = get_settings()
+    configure_logs(settings)
+    asyncio.run(check_database(settings))
+    with serving_metrics(settings, kind, processes=count):
+        if count == 1:
+            from importlib import import_module
 
-        import_module(module).main(*arguments)
-        return
+            import_module(module).main(*arguments)
+        else:
+            _supervise(module, count, arguments)
+
+
+def _supervise(module: str, count: int, arguments: list[str]) -> NoReturn:
     children = [subprocess.Popen([sys.executable, "-m", module, *arguments]) for _ in range(count)]
 
     def pass_on(number: int, _: types.FrameType | None) -> None:

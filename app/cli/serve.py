@@ -9,6 +9,8 @@ from uvicorn.supervisors import Multiprocess
 
 from app.cli.preflight import check_database
 from app.errors import StartRefused
+from app.observability.exposition import serving_metrics
+from app.observability.logs import configure_logs
 from app.settings import get_settings
 
 # Answers that go on end by themselves at the signal (app/api/stop_signal.py). This is for readers that take nothing more, and for requests that wait for others:
@@ -23,6 +25,7 @@ def serve_api(*, workers: int, host: str | None, port: int | None) -> None:
         StartRefused: the settings, the database or the port are not as they must be.
     """
     settings = get_settings()
+    configure_logs(settings)
     asyncio.run(check_database(settings))
     listener = listen(host or settings.api_host, settings.api_port if port is None else port)
     config = uvicorn.Config(
@@ -37,10 +40,11 @@ def serve_api(*, workers: int, host: str | None, port: int | None) -> None:
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
         timeout_keep_alive=75,
     )
-    if workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-    else:
-        Multiprocess(config, sockets=[listener]).run()
+    with serving_metrics(settings, "api", processes=workers):
+        if workers == 1:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            Multiprocess(config, sockets=[listener]).run()
 
 
 def listen(host: str, port: int) -> socket.socket:
