@@ -15,6 +15,7 @@ from app.cache import close_cache, open_cache
 from app.credentials.factory import close_marketplace_connections
 from app.database import database
 from app.jobs import broker
+from app.observability import metrics
 from app.observability.logs import configure_logs
 from app.settings import Settings, get_settings
 from app.sync.runner import DEFAULT_CONCURRENCY
@@ -40,6 +41,7 @@ async def run(settings: Settings, concurrency: int) -> None:
     credentials.start(settings)
     webhooks.start(settings)
     sync.runner.concurrency = concurrency
+    metrics.worker_places.set(concurrency)
     sync.runner.lease = timedelta(seconds=settings.sync_lease_s)
     sync.runner.wake()  # for what was left by the last process
     # What is alive now lives as long as the process: a collection need not walk it each time.

@@ -19,6 +19,7 @@ import msgspec
 
 from app.database import Connection, system_scope, tenant_scope
 from app.marketplaces.contract import Marketplace
+from app.observability import metrics
 from app.runs.checkpoints import COLUMNS as CHECKPOINT_COLUMNS
 from app.runs.checkpoints import Progressed, save_checkpoint
 from app.runs.log import SELECTED_LOGS, LogRow, write_logs
@@ -36,7 +37,7 @@ _stages = msgspec.json.Decoder(list[StageReport])
 _notices = msgspec.json.Decoder(dict[str, Notice])
 
 CLAIMED = (
-    'id, tenant_id, marketplace, trigger, priority, scopes, "full", attempt, crashes, stages, started_at, now() AS claimed_at, '
+    'id, tenant_id, marketplace, trigger, priority, scopes, "full", attempt, crashes, stages, started_at, not_before, now() AS claimed_at, '
     "notices, (SELECT language FROM tenants WHERE tenants.id = tenant_id) AS language, "
     "(SELECT updated_at FROM credentials WHERE credentials.tenant_id = sync_runs.tenant_id AND provider = marketplace) AS key_stored_at, "
     f"ARRAY(SELECT ROW (stage, {CHECKPOINT_COLUMNS}) FROM checkpoints "
@@ -246,4 +247,9 @@ async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEA
     patient = PRIORITY[Trigger.MANUAL if urgent_only else Trigger.SCHEDULE]
     async with system_scope() as connection:
         row = await connection.fetchrow(CLAIM, length, worker, run_id, patient)
-    return Lease(row, length) if row else None
+    if row is None:
+        return None
+    priority = metrics.priority_of(row["priority"])
+    metrics.claims.labels(priority).inc()
+    metrics.claim_delay.labels(priority).observe((row["claimed_at"] - row["not_before"]).total_seconds())
+    return Lease(row, length)

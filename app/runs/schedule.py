@@ -5,6 +5,7 @@ from uuid import UUID
 from app.database import Connection, system_scope
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
+from app.observability import metrics
 from app.runs.service import IS_AHEAD
 from app.runs.tables import PRIORITY, Stage, Trigger
 from app.tenants.rhythm import EFFECTIVE_INTERVAL, LEAST_INTERVAL, PAUSED_ACCOUNT, USABLE_KEY
@@ -94,6 +95,7 @@ async def queue_due_tenants() -> int:
                 await connection.execute(
                     QUEUE, [new_id() for _ in tenants], tenants, marketplace, Trigger.SCHEDULE, list(Stage), PRIORITY[Trigger.SCHEDULE]
                 )
+    metrics.tenants_queued.inc(len(rows))
     return len(rows)
 
 

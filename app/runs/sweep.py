@@ -4,6 +4,7 @@ import time
 
 from app.database import system_scope
 from app.jobs import enqueue
+from app.observability import metrics
 from app.runs.jobs import WakeWorker
 from app.runs.pauses import PAUSED
 from app.settings import LONGEST_LEASE_S
@@ -74,7 +75,9 @@ class Sweep:
 async def requeue_expired() -> int:
     """Put runs back whose lease ran out; their worker was killed or lost its connection. The next one goes on at the checkpoint."""
     async with system_scope() as connection:
-        return _count(await connection.execute(EXPIRED))
+        expired = _count(await connection.execute(EXPIRED))
+    metrics.leases_expired.inc(expired)
+    return expired
 
 
 async def ring_for_waiting() -> int:

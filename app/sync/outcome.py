@@ -6,6 +6,7 @@ from app.credentials.service import confirm_credentials
 from app.database import Connection, tenant_scope
 from app.events.outbox import record
 from app.events.types import EventError, LowStockItem, OrderCounts, ProductCounts, StockCounts, SyncCompleted, SyncCounts, SyncFailed
+from app.observability import metrics
 from app.runs.lease import Lease
 from app.runs.schemas import ErrorOut, StageReport
 from app.runs.tables import RunStatus, Stage
@@ -70,6 +71,7 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
         else:
             await confirm_credentials(connection, lease.tenant_id, lease.marketplace, stored_at=lease.key_stored_at)
             await record(connection, lease.tenant_id, await _completed(connection, lease, status, duration_s))
+    metrics.run_duration.labels(lease.marketplace.value, lease.trigger.value, status.value).observe(duration_s)
     return status
 
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
 from app.marketplaces.contract import MarketplaceClient
 from app.marketplaces.errors import CredentialsRejected, MarketplaceError, RateLimited, ScopeMissing
+from app.observability import metrics
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
@@ -26,6 +28,7 @@ from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
+from app.sync.counting import count_stage
 from app.sync.messages import own_reason, reason
 from app.sync.outcome import finish
 from app.vault import CredentialsUnreadable
@@ -126,12 +129,16 @@ class Runner:
 
 
 async def _carry_out(lease: Lease) -> None:
-    with structlog.contextvars.bound_contextvars(run_id=str(lease.run_id), tenant_id=str(lease.tenant_id), attempt=lease.attempt):
+    with (
+        structlog.contextvars.bound_contextvars(run_id=str(lease.run_id), tenant_id=str(lease.tenant_id), attempt=lease.attempt),
+        metrics.worker_runs.track_inprogress(),
+    ):
         log.info("run.claimed", marketplace=lease.marketplace, trigger=lease.trigger)
         try:
             async with _heartbeat(lease):
                 await _run_stages(lease)
         except LeaseLost:
+            metrics.leases_lost.inc()
             log.warning("run.lease_lost")
             return
         except Unavailable as error:
@@ -158,6 +165,7 @@ async def _give_back_when_possible(lease: Lease) -> None:
 async def _run_stages(lease: Lease) -> None:
     if lease.crashes >= MOST_CRASHES:
         status = await finish(lease, own_reason(lease.language, "crashed"))
+        metrics.dead_runs.labels(lease.marketplace.value).inc()
         log.error("run.crashed", status=status)
         return
     try:
@@ -202,7 +210,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
     """
     before, began = (client.traffic.requests, client.traffic.waited_s, report.duration_s), time.monotonic()
     # What a killed worker wrote counts too: it may not have come to what is done about it below.
-    changed = report.changes
+    changed, found = report.changes, copy(report)
     report.status, report.error, report.not_before = "running", None, None
     try:
         await _sync(lease, report, client)
@@ -238,6 +246,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         report.requests += client.traffic.requests - before[0]
         report.waited_s = round(report.waited_s + client.traffic.waited_s - before[1], 3)
         report.duration_s = round(before[2] + time.monotonic() - began, 3)
+        count_stage(lease.marketplace, found, report)
         if (changed or report.changes) and report.name is not Stage.ORDERS:
             # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
             await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
@@ -294,6 +303,7 @@ async def _heartbeat(lease: Lease) -> AsyncGenerator[None]:
                 body.cancel()
                 return
             except Unavailable:
+                metrics.heartbeats_missed.inc()
                 log.warning("run.heartbeat_missed")
                 pause_s = min(UNAVAILABLE_PAUSE_S, often_s)
             else:
