@@ -20,12 +20,17 @@ import structlog
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from app.errors import StartRefused, Unavailable
+from app.observability import metrics
 from app.secret import Secret
 
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 # A server that hangs, or a way to it that swallows everything, is noticed this late. No statement of ours takes a tenth of it.
 STATEMENT_TIMEOUT_S = 60.0
+# A process that is stopped, or whose machine is gone without a word, in the middle of a transaction: the server gives up what it had locked this late.
+IDLE_TIMEOUT_S = 10
+# How long connections that are in use may hold up the end of the process.
+CLOSE_TIMEOUT_S = 1.0
 
 LOST = (
     OSError,
@@ -39,7 +44,7 @@ LOST = (
 
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html: too few resources, such as a full disk; an operator's intervention,
 # such as a restart; trouble of the system, such as a failing disk; a transaction that lost against another; a standby that only reads, in a failover.
-TRANSIENT = ("53", "57", "58", "40", "25006", "55P03")
+TRANSIENT = ("53", "57", "58", "40", "25006", "25P03", "55P03")
 """How the codes begin of errors that are no fault of the statement: the same one may succeed later."""
 
 log = structlog.get_logger(__name__)
@@ -86,10 +91,13 @@ class Door(PostgresTransaction):
         if exception is not None:
             try:
                 await self.connection.execute("ROLLBACK")
+            except asyncio.CancelledError as error:
+                await self._fail(error)
             except BaseException:  # noqa: BLE001 - what the body raised says more
                 await self._fail(exception)
             await self._engine.release(self.connection)
             if _is_transient(exception):
+                metrics.database_unavailable.labels("refused").inc()
                 raise Unavailable("The database can't do that at present.") from exception
             return False
         try:
@@ -112,6 +120,7 @@ class Door(PostgresTransaction):
             self.connection.terminate()
         await self._engine.release(self.connection)
         if lost or _is_transient(error):
+            metrics.database_unavailable.labels("connection_lost").inc()
             raise Unavailable("The database went away.") from error
         raise error
 
@@ -153,7 +162,9 @@ class Database(PostgresEngine):
         """
         self.configure(url)
         try:
-            await self.start_connection_pool(min_size=1, max_size=pool_size, reset=_keep_session, command_timeout=STATEMENT_TIMEOUT_S)
+            await self.start_connection_pool(
+                min_size=1, max_size=pool_size, init=_bound_silence, reset=_keep_session, command_timeout=STATEMENT_TIMEOUT_S
+            )
             connection = await self.acquire()
             try:
                 bypasses: bool = await connection.fetchval("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
@@ -172,8 +183,15 @@ class Database(PostgresEngine):
             log.warning("database.role_bypasses_row_level_security", advice="use an ordinary role, production will refuse this one")
 
     async def close(self) -> None:
-        if self.pool is not None:
-            await self.close_connection_pool()
+        """Give up the connections; those that are still in use, or whose server does not answer, are cut."""
+        pool, self.pool = self.pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
     async def acquire(self) -> Connection:
         """A connection of the pool.
@@ -181,25 +199,37 @@ class Database(PostgresEngine):
         Raises:
             Unavailable: the database can't be reached, or none became free in time.
         """
+        pool = self._pool()
         try:
-            return await self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S)
+            with metrics.timing(metrics.database_wait):
+                connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (
             OSError,
             TimeoutError,
             asyncpg.PostgresConnectionError,
             asyncpg.CannotConnectNowError,
             asyncpg.TooManyConnectionsError,
+            asyncpg.InterfaceError,
         ) as error:
+            metrics.database_unavailable.labels("no_connection").inc()
             raise Unavailable("The database does not answer.") from error
+        metrics.database_connections_in_use.inc()
+        metrics.database_connections.set(pool.get_size())
+        return connection
 
     async def release(self, connection: Connection) -> None:
+        metrics.database_connections_in_use.dec()
         with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
             await self._pool().release(connection)
 
     def _pool(self) -> Any:
         if self.pool is None:
-            raise RuntimeError("The database is not open.")
+            raise Unavailable("The database is not open.")
         return self.pool
+
+
+async def _bound_silence(connection: Connection) -> None:
+    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
 
 
 async def _keep_session(_: Any) -> None:

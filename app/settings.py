@@ -20,7 +20,8 @@ from app.secret import Secret
 Value = TypeVar("Value")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-LONGEST_LEASE_S = 600
+# A database that hangs for five seconds, which the sweep does not notice, must not make a lease run out.
+SHORTEST_LEASE_S, LONGEST_LEASE_S = 10, 600
 
 DEVELOPMENT_SERVERS_FILE = "running.env"
 """In `DATA_DIR`: where `stock-tracker dev` says which servers it runs, so that other commands on this machine find them."""
@@ -115,7 +116,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         ozon_api_url=read.web_address("OZON_API_URL", "https://api-seller.ozon.ru"),
         marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
-        sync_lease_s=read.number("SYNC_LEASE_S", 60, 3, LONGEST_LEASE_S),
+        sync_lease_s=read.number("SYNC_LEASE_S", 60, SHORTEST_LEASE_S, LONGEST_LEASE_S),
         run_retention_days=read.number("RUN_RETENTION_DAYS", 30, 1, 3650),
         # Not shorter than the longest lifetime of an event.
         event_retention_days=read.number("EVENT_RETENTION_DAYS", 30, 7, 3650),

@@ -23,6 +23,7 @@ from workers import credentials, sync, webhooks
 
 # All but `sync_tenant_products` end at once, and that ends when the runner stops.
 STOP_PATIENCE_S = 3.0
+STOP_WITHIN_S = 9.0
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +56,10 @@ async def run(settings: Settings, concurrency: int) -> None:
         log.info("worker.started", worker=sync.runner.worker, concurrency=concurrency)
         try:
             await stop.wait()
-            await sync.runner.stop()
-            await webhooks.stop()
-            await listening
+            # Whatever hangs: nobody waits longer than the promised ten seconds. What could not be given back is found when its lease runs out.
+            signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
+            # All at once: each has its own patience, and together they have ten seconds.
+            await asyncio.gather(sync.runner.stop(), webhooks.stop(), listening)
         finally:
             await broker.shutdown()
             await close_marketplace_connections()

@@ -68,7 +68,8 @@ HOLD = f"""
         INSERT INTO sync_logs
                (id, tenant_id, run_id, marketplace, operation, status, fetched, created, updated, unchanged, archived, rejected, requests, duration_ms,
                 error_code, error_detail, started_at, finished_at)
-        SELECT * FROM ({SELECTED_LOGS}) AS log WHERE EXISTS (SELECT FROM held))
+        SELECT * FROM ({SELECTED_LOGS}) AS log WHERE EXISTS (SELECT FROM held)
+            ON CONFLICT (id) DO NOTHING)
     SELECT EXISTS (SELECT FROM held), NOT $12 AND pg_current_xact_id_if_assigned() IS NULL
 """
 
@@ -237,6 +238,23 @@ class Lease:
 
     def _reports(self) -> str:
         return msgspec.json.encode(self.stages).decode()
+
+
+STRAYS = """
+    UPDATE sync_runs
+       SET status = 'queued', lease_until = NULL, worker = NULL, rung_at = NULL, revision = revision + 1
+     WHERE status = 'running' AND worker = $1 AND NOT id = ANY($2::uuid[])
+"""
+
+
+async def return_strays(worker: str, in_hands: Sequence[UUID]) -> int:
+    """Give back the runs that stand under this worker's name and that it does not have: a claim whose answer got lost with the database. Gives how many.
+
+    Raises:
+        Unavailable: the database does not answer yet.
+    """
+    async with system_scope() as connection:
+        return int((await connection.execute(STRAYS, worker, in_hands)).rpartition(" ")[2])
 
 
 async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEASE, *, urgent_only: bool = False) -> Lease | None:

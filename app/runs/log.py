@@ -21,11 +21,13 @@ SELECTED_LOGS = """
             duration_ms int, error_code text, error_detail text, started_at timestamptz, finished_at timestamptz)
 """
 
+# Rows that a transaction wrote whose outcome its worker never heard are written again.
 WRITE_LOGS = f"""
     INSERT INTO sync_logs
            (id, tenant_id, run_id, marketplace, operation, status, fetched, created, updated, unchanged, archived, rejected, requests, duration_ms,
             error_code, error_detail, started_at, finished_at)
     {SELECTED_LOGS}
+        ON CONFLICT (id) DO NOTHING
 """
 
 

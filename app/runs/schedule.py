@@ -55,15 +55,14 @@ PLAN = f"""
 
 PAUSE = f"UPDATE tenants SET next_sync_at = NULL WHERE id = $1 AND NOT ({' OR '.join(USABLE_KEY.values())})"
 
-# One that is being carried out or waits for the marketplace is joined, as if somebody asked for it again.
-QUEUE = f"""
+# One that is queued, is being carried out or waits for the marketplace is joined. It is not touched: a schedule that waits for a run's lock holds everybody up.
+QUEUE = """
     INSERT INTO sync_runs
            (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at,
             attempt, crashes, stages, done)
     SELECT id, tenant_id, $3, $4, $5, false, 'queued', $6, now(), now(), 0, 0, '[]', 0
       FROM unnest($1::uuid[], $2::uuid[]) AS due (id, tenant_id)
-        ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
-        DO UPDATE SET not_before = now(), rung_at = NULL, revision = sync_runs.revision + 1 WHERE {IS_AHEAD}
+        ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running') DO NOTHING
 """
 
 # A clock that leaps forward and is put back leaves appointments that are years away, maybe. No turn is further away than one interval by rights.

@@ -26,8 +26,13 @@ COLUMNS = (
 # A run that nobody began waits for nothing: a time to come is of a clock that leapt and was put back.
 IS_AHEAD = "sync_runs.attempt = 0 AND sync_runs.not_before > now()"
 
-# A run that is asked for again is joined. If nobody began it yet, it moves up and takes on what is asked for now; a wait that the marketplace asked
-# for stays.
+# Some of its stages wait for the marketplace, for hours perhaps, the others are done; and now somebody asks who wants to see something fresh.
+IS_WAITING = f"""
+    sync_runs.status = 'queued' AND sync_runs.attempt > 0 AND sync_runs.not_before > now() AND excluded.priority <= {PRIORITY[Trigger.MANUAL]}
+"""
+
+# A run that is asked for again is joined. If nobody began it yet, it moves up and takes on what is asked for now. If it waits for the marketplace, the stages
+# that are done are done again at once, and those that wait go on waiting.
 REQUEST = f"""
     INSERT INTO sync_runs
            (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at, rung_at,
@@ -35,13 +40,17 @@ REQUEST = f"""
     VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, now(), now(), now(), 0, 0, '[]', 0)
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running')
         DO UPDATE SET priority = least(sync_runs.priority, excluded.priority),
-                      not_before = CASE WHEN {IS_AHEAD} THEN now() ELSE sync_runs.not_before END,
-                      rung_at = CASE WHEN {IS_AHEAD} THEN NULL ELSE sync_runs.rung_at END,
-                      "full" = sync_runs."full" OR (excluded."full" AND sync_runs.attempt = 0),
+                      not_before = CASE WHEN {IS_AHEAD} OR {IS_WAITING} THEN now() ELSE sync_runs.not_before END,
+                      rung_at = CASE WHEN {IS_AHEAD} OR {IS_WAITING} THEN NULL ELSE sync_runs.rung_at END,
+                      "full" = sync_runs."full" OR (excluded."full" AND (sync_runs.attempt = 0 OR {IS_WAITING})),
                       revision = sync_runs.revision
-                               + (({IS_AHEAD}) OR (excluded."full" AND sync_runs.attempt = 0 AND NOT sync_runs."full"))::int,
-                      scopes = CASE WHEN sync_runs.attempt > 0 OR sync_runs.scopes @> excluded.scopes THEN sync_runs.scopes
-                               ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END
+                               + (({IS_AHEAD}) OR ({IS_WAITING}) OR (excluded."full" AND sync_runs.attempt = 0 AND NOT sync_runs."full"))::int,
+                      scopes = CASE WHEN (sync_runs.attempt > 0 AND NOT ({IS_WAITING})) OR sync_runs.scopes @> excluded.scopes THEN sync_runs.scopes
+                               ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END,
+                      stages = CASE WHEN {IS_WAITING} THEN coalesce(
+                                    (SELECT jsonb_agg(report) FROM jsonb_array_elements(sync_runs.stages) AS told (report)
+                                      WHERE report ->> 'status' = 'pending' OR NOT report ->> 'name' = ANY(excluded.scopes)), '[]')
+                               ELSE sync_runs.stages END
  RETURNING {COLUMNS}, id = $1 AS created
 """
 
@@ -96,8 +105,7 @@ async def request_run(
         if not tenant[chosen.value]:
             raise CredentialsMissing(f"There is no {chosen.value} key yet; give one with PATCH /api/v1/tenants/me/credentials.")
         run, created = await add_run(connection, tenant_id, chosen, trigger, scopes=scopes, full=full)
-    if created:
-        await enqueue(WakeWorker())
+    await enqueue(WakeWorker())
     return run, created
 
 

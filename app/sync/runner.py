@@ -24,7 +24,7 @@ from app.observability import metrics
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
-from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim
+from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim, return_strays
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
@@ -62,6 +62,9 @@ class Runner:
         self._drains: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._patient = 0
+        self._claiming = 0
+        self._in_hands: set[UUID] = set()
+        self._returning: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """There may be work: look for it in the background, unless all places are taken; who has a place looks again by itself."""
@@ -79,6 +82,7 @@ class Runner:
         except Unavailable as error:
             # The scheduler rings again.
             log.warning("runs.database_unavailable", detail=error.detail)
+            self._return_strays_when_possible()
         except Exception:
             # A fault of ours: the run's lease runs out and it counts as crashed. The scheduler rings for the others.
             log.exception("runs.drain_crashed")
@@ -88,8 +92,13 @@ class Runner:
         patient = self._patient < self.concurrency - self.concurrency // RESERVED_SHARE
         self._patient += patient
         try:
-            lease = await claim(self.worker, length=self.lease, urgent_only=not patient)
+            lease = await self._claim(urgent_only=not patient)
             if lease is None:
+                return False
+            if self.stopping:
+                # It was claimed while the stop began.
+                with suppress(LeaseLost):
+                    await lease.give_back()
                 return False
             if patient and lease.is_urgent:
                 self._patient -= 1
@@ -99,9 +108,37 @@ class Runner:
             self._patient -= patient
         return True
 
+    async def _claim(self, run_id: UUID | None = None, *, urgent_only: bool = False) -> Lease | None:
+        self._claiming += 1
+        try:
+            lease = await claim(self.worker, run_id, self.lease, urgent_only=urgent_only)
+            if lease is not None:
+                self._in_hands.add(lease.run_id)
+            return lease
+        finally:
+            self._claiming -= 1
+
+    def _return_strays_when_possible(self) -> None:
+        if self._returning is None and not self.stopping:
+            self._returning = asyncio.create_task(self._return_strays())
+
+    async def _return_strays(self) -> None:
+        """A claim may have been carried out and its answer lost. Nobody would know of that run until its lease ran out, and take it for crashed then."""
+        try:
+            while not self.stopping:
+                await asyncio.sleep(UNAVAILABLE_PAUSE_S)
+                if self._claiming:
+                    continue
+                with suppress(Unavailable):
+                    if returned := await return_strays(self.worker, list(self._in_hands)):
+                        log.info("runs.strays_returned", count=returned)
+                    return
+        finally:
+            self._returning = None
+
     async def carry_out_run(self, run_id: UUID) -> bool:
         """Carry out this very run. False where it does not wait: another worker has it, or it is done."""
-        lease = None if self.stopping else await claim(self.worker, run_id, self.lease)
+        lease = None if self.stopping else await self._claim(run_id)
         if lease is None:
             return False
         await self._carry_out(lease)
@@ -124,8 +161,12 @@ class Runner:
         except asyncio.CancelledError:
             if not self.stopping:
                 raise
+            # A task that is cancelled before its first step takes none.
+            with suppress(LeaseLost, Unavailable):
+                await lease.give_back()
         finally:
             task.add_done_callback(self._running.discard)
+            self._in_hands.discard(lease.run_id)
 
 
 async def _carry_out(lease: Lease) -> None:
@@ -150,11 +191,17 @@ async def _carry_out(lease: Lease) -> None:
 
 async def _give_back_when_possible(lease: Lease) -> None:
     """The database went away in the middle. Once it is back, the run goes on at its checkpoint at once, and nobody takes it for one that killed its worker."""
-    while True:
-        await asyncio.sleep(random.uniform(0.5, 1) * UNAVAILABLE_PAUSE_S)
+    stopping = False
+    while not stopping:
+        try:
+            await asyncio.sleep(random.uniform(0.5, 1) * UNAVAILABLE_PAUSE_S)
+        except asyncio.CancelledError:
+            stopping = True  # the process ends: this is the last attempt
         try:
             await lease.give_back()
         except LeaseLost:
+            metrics.leases_lost.inc()
+            log.warning("run.lease_lost")
             return
         except Unavailable:
             continue
@@ -186,8 +233,9 @@ async def _run_stages(lease: Lease) -> None:
         await finish(lease, reason(lease.language, error))
         log.warning("run.no_usable_key", code=error.code)
     except asyncio.CancelledError:
+        # As the database has it: whether the transaction that this broke into was committed is not known here.
         with suppress(LeaseLost):
-            await lease.put_back()
+            await lease.give_back()
         log.info("run.given_back")
         raise
 

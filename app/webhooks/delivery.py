@@ -16,6 +16,7 @@ import structlog
 from app.database import Connection, system_scope, tenant_scope
 from app.errors import Unavailable
 from app.events.types import CATALOGUE, Payload
+from app.observability import metrics
 from app.vault import CredentialsUnreadable, get_vault
 from app.webhooks.dispatch import EVENTS_PER_BATCH, dispatch
 from app.webhooks.outcome import write_outcome, write_unsent
@@ -137,6 +138,8 @@ async def deliver(sender: Sender, claimed: Claimed, retry_schedule_s: Sequence[i
     attempted_at = datetime.now(UTC)
     body = claimed.body.encode()
     answer = await sender.send(claimed.url, sign(f"msg_{claimed.event_id.hex}", attempted_at, body, [secret]), body)
+    metrics.webhook_attempts.labels((answer.error or DeliveryStatus.DELIVERED).value).inc()
+    metrics.webhook_attempt_duration.observe(answer.duration_s)
     async with tenant_scope(claimed.tenant_id) as connection:
         await write_outcome(
             connection,
@@ -176,7 +179,9 @@ class Deliverer:
         self._stopping = True
         self._bell.set()
         if self._loop is not None:
-            await self._loop
+            # The database may hang.
+            await asyncio.wait([self._loop], timeout=STOP_PATIENCE_S)
+            self._loop.cancel()
         if self._attempts:
             _, late = await asyncio.wait(self._attempts, timeout=STOP_PATIENCE_S)
             for attempt in late:
@@ -246,5 +251,6 @@ class Deliverer:
 
 
 async def _leave_unsent(claimed: Claimed, status: DeliveryStatus, delay: timedelta = timedelta()) -> None:
+    metrics.webhook_attempts.labels("unsent").inc()
     async with tenant_scope(claimed.tenant_id) as connection:
         await write_unsent(connection, claimed.id, claimed.number, status, delay)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 WORKERS = ("worker 1", "worker 2")
 SCHEDULERS = ("scheduler 1", "scheduler 2")
 # A hanging database is noticed by the sweep after five seconds; two thirds of a lease, which is what is left of it at least, are longer.
-LEASE_S = 8
+LEASE_S = 10
 READY_WITHIN_S = 30.0
 REFUSED = 2  # the exit code of a start that one line explains
 STOP_WITHIN_S = 10.0

@@ -117,6 +117,6 @@ async def test_a_wait_that_the_marketplace_asked_for_stays_when_somebody_asks_ag
     assert lease is not None
     await lease.put_back(timedelta(hours=1))
 
-    await request_run(tenant, None, Trigger.MANUAL)
+    await request_run(tenant, None, Trigger.API)
 
     assert await claim("test") is None

@@ -524,3 +524,28 @@ async def test_who_presses_a_button_finds_a_place_however_many_large_shops_are_u
         while len(at_work) < 13 or many._drains:
             await asyncio.sleep(0.01)
     assert many._patient == 0
+
+
+async def test_who_asks_while_a_stage_waits_for_hours_gets_the_others_fresh_at_once(play_shop: PlayShop):
+    shop = await play_shop(orders=[RateLimited(3 * HOUR), [order("A")]])
+    waiting = await shop.start()
+    shop.client.pages["products"].append([product("3")])
+
+    async def ask(trigger: Trigger) -> RunOut:
+        async with tenant_scope(shop.tenant_id) as connection:
+            run, _ = await add_run(connection, shop.tenant_id, Marketplace.WILDBERRIES, trigger)
+        return run
+
+    by_schedule = await ask(Trigger.SCHEDULE)
+    by_hand = await ask(Trigger.MANUAL)
+    assert await Runner("test").carry_out_run(shop.run_id)
+    fresh = await get_run(shop.tenant_id, shop.run_id)
+
+    assert (waiting.status, stages(waiting)["products"].created) == (RunStatus.QUEUED, 2)
+    assert (by_schedule.not_before, by_schedule.stages) == (waiting.not_before, waiting.stages)
+    assert by_hand.id == waiting.id
+    assert (stages(fresh)["products"].status, stages(fresh)["products"].created) == ("succeeded", 1)
+    assert (stages(fresh)["orders"].status, stages(fresh)["orders"].not_before) == ("pending", stages(waiting)["orders"].not_before)
+    assert fresh.status is RunStatus.QUEUED
+    assert fresh.not_before is not None
+    assert [stage for stage, _ in shop.client.asked].count("orders") == 1
