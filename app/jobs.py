@@ -20,6 +20,7 @@ from taskiq.kicker import AsyncKicker
 from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend
 
+from app.observability import metrics
 from app.redis import QUICK, REDIS_ERRORS, open_blocking_redis, open_redis
 
 GROUP: Final = "workers"
@@ -170,6 +171,8 @@ async def enqueue(job: Job) -> bool:
     except SendTaskError as error:
         if not isinstance(error.__cause__, REDIS_ERRORS):
             raise
+        metrics.doorbells.labels(job.name, "failed").inc()
         log.warning("jobs.not_enqueued", job=job.name, error=str(error.__cause__) or type(error.__cause__).__name__)
         return False
+    metrics.doorbells.labels(job.name, "sent").inc()
     return True

@@ -18,9 +18,13 @@ So a host in good health costs one look at a key that isn't there, inside the sc
 """
 
 import random
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from enum import IntEnum
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
 
 from app.marketplaces.errors import CircuitOpen
 
@@ -85,6 +89,30 @@ open({PAUSE_S * 1_000_000})
 return 1
 """
 """Says 1 where it opened the circuit, -1 where it closed it."""
+
+
+class State(IntEnum):
+    """Of a circuit, in numbers that operators know from its metric: none ever changes."""
+
+    CLOSED = 0
+    OPEN = 1
+    HALF_OPEN = 2
+
+
+async def states_of(redis: Redis, hosts: Sequence[str]) -> list[State]:
+    """How the circuits of the hosts are, in one round trip.
+
+    Raises:
+        REDIS_ERRORS: Redis is away, and nobody knows.
+    """
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for host in hosts:
+            pipeline.hget(f"circuit:{host}", "until")
+        answers: list[Any] = await pipeline.execute()
+    (seconds, microseconds), *until = answers
+    now = seconds * 1_000_000 + microseconds
+    return [State.CLOSED if end is None else State.OPEN if int(end) > now else State.HALF_OPEN for end in until]
 
 
 def host_of(url: str) -> str:

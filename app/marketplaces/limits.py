@@ -38,6 +38,7 @@ from app.marketplaces import circuit
 from app.marketplaces.errors import MarketplaceDown, MarketplaceError, RateLimited
 from app.marketplaces.exchange import Answer, Call
 from app.marketplaces.local_budgets import LocalBudgets, Size, Turn
+from app.observability import metrics
 from app.redis import REDIS_ERRORS, open_redis
 from app.settings import Settings
 
@@ -209,6 +210,7 @@ class SharedLimits:
         answer = await self._ask(self._take, _keys(call), arguments) if handed_over else None
         if answer is None:
             # What Redis promised, our own budget knows nothing of: it is taken as one of its own.
+            metrics.local_limits.inc()
             was_local = permit is not None and permit.is_local
             turn = self._local.take(call.account, call.group, size, patience, pushed_then if was_local else None, _now())
             return _permit(turn, is_local=True)
@@ -239,6 +241,7 @@ class SharedLimits:
         keys = [f"circuit:{host}", f"circuit:{host}:failing", f"circuit:{host}:working"]
         match await self._ask(self._report, keys, [call.account, outcome, "probe" if permit.is_probe else ""]):
             case 1:
+                metrics.circuit_openings.labels(host).inc()
                 log.warning("circuit.opened", host=host)
             case -1:
                 log.info("circuit.closed", host=host)

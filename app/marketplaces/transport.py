@@ -19,6 +19,7 @@ from app.marketplaces.contract import Traffic
 from app.marketplaces.errors import MarketplaceDown, MarketplaceError, RateLimited
 from app.marketplaces.exchange import Answer, Call, exchange
 from app.marketplaces.limits import CHECK_AFTER_S, LimitNews, Permit
+from app.observability import metrics
 
 Result = TypeVar("Result")
 
@@ -76,6 +77,13 @@ class Transport:
             MarketplaceDown: no whole answer, or none that `read` took for one, at any attempt.
             MarketplaceError: whatever else `read` raises, at once.
         """
+        try:
+            return await self._send(call, read)
+        except RateLimited:
+            metrics.marketplace_postponed.labels(*_labels(call)).inc()
+            raise
+
+    async def _send(self, call: Call, read: Callable[[Answer], Result]) -> Result:
         attempt = 1
         while True:
             permit = await self._permit(self._limits, call) if self._limits else None
@@ -87,11 +95,13 @@ class Transport:
                     raise
                 # Not all who were told the same second should come back in it.
                 pause_s += random.uniform(0.0, 0.1 * pause_s)
+                reason = "refusal"
             except MarketplaceDown:
                 if attempt >= call.attempts:
                     raise
                 pause_s = self._backoff.pause_s(attempt)
-            await self._pause(pause_s)
+                reason = "retry"
+            await self._pause(call, pause_s, reason)
             attempt += 1
 
     async def _permit(self, limits: Limits, call: Call) -> Permit:
@@ -106,7 +116,7 @@ class Transport:
         while permit.wait_s > 0.0:
             if waited_s + permit.wait_s > call.patience_s:
                 raise RateLimited(timedelta(seconds=permit.wait_s))
-            await self._pause(permit.wait_s)
+            await self._pause(call, permit.wait_s, "budget")
             if permit.wait_s < CHECK_AFTER_S:
                 break
             waited_s += permit.wait_s
@@ -125,8 +135,10 @@ class Transport:
                 age_s = monotonic() - sent_at
                 result = read(answer)
             except MarketplaceError as error:
+                _count(call, error.code, monotonic() - sent_at)
                 await self._learn(call, permit, answer, error, age_s)
                 raise
+            _count(call, "ok", monotonic() - sent_at)
             await self._learn(call, permit, answer, None, age_s)
         except BaseException:
             if answer is not None:
@@ -138,6 +150,16 @@ class Transport:
         if self._limits is not None and permit is not None:
             await self._limits.learn(call, permit, answer, self._news(answer) if answer else None, error, age_s)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, call: Call, seconds: float, reason: str) -> None:
         self.traffic.waited_s += seconds
+        metrics.marketplace_wait.labels(*_labels(call), reason).inc(seconds)
         await self._sleep(seconds)
+
+
+def _labels(call: Call) -> tuple[str, str]:
+    return metrics.marketplace_of(call.account), call.group
+
+
+def _count(call: Call, outcome: str, seconds: float) -> None:
+    metrics.marketplace_requests.labels(*_labels(call), outcome).inc()
+    metrics.marketplace_request_duration.labels(*_labels(call)).observe(seconds)

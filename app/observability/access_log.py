@@ -1,10 +1,12 @@
-"""One line for each request, when its answer is out."""
+"""One line for each request, when its answer is out; and it is counted."""
 
 import re
 import time
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.observability import metrics
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -39,12 +41,17 @@ class AccessLog:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
+            duration_s = time.perf_counter() - started
             routed = "route_handler" in scope
+            route = scope["path_template"] if routed else "unmatched"
+            method = scope["method"] if scope["method"] in metrics.METHODS else "other"
+            metrics.http_requests.labels(route, method, "none" if status is None else str(status)).inc()
+            metrics.http_request_duration.labels(route, method).observe(duration_s)
             write = log.debug if routed and scope["route_handler"].opt.get("quiet") else log.info
             write(
                 "request",
                 method=scope["method"],
                 path=scope["path_template"] if routed else _LONG_SEGMENT.sub("…", scope["path"])[:_MAX_PATH_LENGTH],
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                duration_ms=round(duration_s * 1000, 1),
             )

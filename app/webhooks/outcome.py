@@ -13,6 +13,7 @@ import structlog
 
 from app.database import Connection
 from app.ids import new_id
+from app.observability import metrics
 from app.webhooks.sender import Answer, Failure
 from app.webhooks.tables import DeliveryStatus
 
@@ -107,6 +108,7 @@ async def disable(connection: Connection, endpoint_id: UUID, reason: str) -> Non
     """Send nothing more to this endpoint, in the caller's transaction."""
     await connection.execute(DISABLE, endpoint_id, reason)
     await connection.execute(GIVE_UP, endpoint_id)
+    metrics.webhook_endpoints_disabled.inc()
     log.warning("webhooks.endpoint_disabled", endpoint_id=str(endpoint_id), reason=reason)
 
 
