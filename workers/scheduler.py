@@ -18,6 +18,7 @@ from app.credentials.sharing import review_outdated_sharing
 from app.database import database
 from app.errors import Unavailable
 from app.jobs import broker
+from app.observability import metrics
 from app.observability.logs import configure_logs
 from app.runs.pauses import stop_strays
 from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
@@ -25,6 +26,7 @@ from app.runs.sweep import Sweep, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.stocks.history import keep_partitions
 from app.webhooks.dispatch import ring_if_due
+from workers.gauges import Gauges
 from workers.housekeeping import Housekeeping
 
 TICK_S = 1.0
@@ -75,8 +77,10 @@ async def attempt(*parts: Callable[[], Awaitable[object]]) -> None:
         try:
             await part()
         except Unavailable:
+            metrics.scheduler_faults.labels("database_unavailable").inc()
             raise
         except Exception:
+            metrics.scheduler_faults.labels("fault").inc()
             log.exception("scheduler.part_failed", part=part.__name__)
 
 
@@ -96,10 +100,13 @@ async def run(settings: Settings) -> None:
         await attempt(keep_partitions)
     next_look_s = 0.0
     housekeeping = Housekeeping(settings)
+    gauges = Gauges(settings)
     try:
         while not stop.is_set():
             try:
-                await tick()
+                with metrics.timing(metrics.tick_duration):
+                    await tick()
+                await attempt(gauges.look)
                 if loop.time() >= next_look_s:
                     next_look_s = loop.time() + LOOK_EVERY_S
                     await look_at_keys()
@@ -113,6 +120,7 @@ async def run(settings: Settings) -> None:
             except TimeoutError:
                 continue
     finally:
+        await gauges.aclose()
         await broker.shutdown()
         await database.close()
         log.info("scheduler.stopped")

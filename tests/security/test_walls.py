@@ -37,6 +37,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/runs/sweep.py": "whose worker vanished",
     "app/webhooks/dispatch.py": "which events have no deliveries yet",
     "app/webhooks/delivery.py": "which deliveries are due",
+    "workers/gauges.py": "how many runs and deliveries of all tenants wait, in numbers",
     "workers/housekeeping.py": "what of all tenants is old enough to go",
 }
 
