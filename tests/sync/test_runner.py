@@ -549,3 +549,21 @@ async def test_who_asks_while_a_stage_waits_for_hours_gets_the_others_fresh_at_o
     assert fresh.status is RunStatus.QUEUED
     assert fresh.not_before is not None
     assert [stage for stage, _ in shop.client.asked].count("orders") == 1
+
+
+async def test_a_claim_whose_answer_got_lost_is_given_back_and_nothing_else_is(clean_database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "UNAVAILABLE_PAUSE_S", 0.01)
+    lost, of_another, kept = [await create_run(await create_tenant()) for _ in range(3)]
+    worker = Runner("test")
+    # The first one was carried out by the database, and the runner never heard of it.
+    assert await claim("test", lost)
+    assert await claim("another", of_another)
+    assert await worker._claim(kept)
+
+    worker._return_strays_when_possible()
+    assert worker._returning is not None
+    await worker._returning
+
+    async with system_scope() as connection:
+        rows = {row["id"]: tuple(row)[1:] for row in await connection.fetch("SELECT id, status, worker, crashes FROM sync_runs")}
+    assert rows == {lost: ("queued", None, 0), of_another: ("running", "another", 0), kept: ("running", "test", 0)}
