@@ -29,7 +29,7 @@ from app.runs.tables import RunStatus
 from app.settings import Settings, get_settings
 from tests.application import Shop
 from tests.auth.application import PASSWORD
-from tests.factories import create_run
+from tests.factories import create_run, create_tenant
 
 pytestmark = pytest.mark.anyio
 
@@ -405,9 +405,18 @@ async def test_a_reader_that_takes_nothing_is_given_up_and_holds_nobody_up(shop:
 
 async def test_the_reading_looks_each_run_up_and_walks_over_none(clean_database):
     ids = [uuid4() for _ in range(progress.MOST_PER_PROCESS)]
+    tenant = await create_tenant()
     async with system_scope() as connection:
-        # Of a table that was just analysed while it was empty, a walk would cost nothing.
-        await connection.execute("SET LOCAL enable_seqscan = off")
+        # Whatever the planner knows of the table, it sees that it is large.
+        await connection.execute(
+            """
+            INSERT INTO sync_runs (id, tenant_id, marketplace, "trigger", scopes, "full", status, priority, not_before, queued_at,
+                                   attempt, crashes, stages, done)
+            SELECT gen_random_uuid(), $1, 'wildberries', 'schedule', '{}', false, 'succeeded', 10, now(), now(), 1, 0, '[]', 0
+              FROM generate_series(1, 10000)
+            """,
+            tenant,
+        )
         plan = await connection.fetch(f"EXPLAIN {CHANGED}", ids, [0] * len(ids))
 
     text = "\n".join(row[0] for row in plan)
