@@ -74,6 +74,8 @@ async def test_the_queue_is_told_as_it_is(clean_database):
 
 async def test_work_shows_in_closed_labels_and_nothing_of_a_seller_does(shop: Shop):
     before = value("stock_tracker_run_duration_seconds_count", marketplace="wildberries", trigger="credentials", status="succeeded") or 0.0
+    # Other tests of this process ask marketplaces that don't exist.
+    of_others = {(sample.name, *sorted(sample.labels.items())) for metric in registry.collect() for sample in metric.samples}
     await shop.give_key()
     await shop.sync()
 
@@ -84,6 +86,8 @@ async def test_work_shows_in_closed_labels_and_nothing_of_a_seller_does(shop: Sh
     assert after == before + 1
     assert len(series) < MOST_SERIES
     for sample in series:
+        if (sample.name, *sorted(sample.labels.items())) in of_others:
+            continue
         for label, allowed in CLOSED.items():
             if label in sample.labels:
                 assert sample.labels[label] in allowed, sample
