@@ -19,8 +19,8 @@ class UnitCosts(msgspec.Struct, frozen=True, kw_only=True):
     """Measured, one by one, on the machine of docs/benchmarks.md. A sync is one of an account with 50 products that stood still."""
 
     # python -m benchmarks --only fleet
-    worker_ms_per_sync: float | None = None
-    postgres_ms_per_sync: float | None = None
+    worker_ms_per_sync: float | None = 6.9
+    postgres_ms_per_sync: float | None = 4.5
     # python -m benchmarks --only second-sync: the walk through a shop that stood still, once a day
     worker_ms_per_1000_products: float = 25.3
     # python -m benchmarks.footprint
