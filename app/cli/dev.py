@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 from rich.console import Console
@@ -78,6 +79,7 @@ class Parts:
         self.real = real
         self.sandbox = "" if real else f"http://{LOOPBACK}:{_free_port()}"
         self.api = ""
+        self.metrics: dict[str, str] = {}
         self._port = port
         self.environment = {"LOG_LEVEL": log_level, **environment, "DATA_DIR": str(data_dir)}
         self._servers = ExitStack()
@@ -109,7 +111,13 @@ class Parts:
             self._start_child("sandbox", "sandbox", "--port", self.sandbox.rpartition(":")[2], output=subprocess.DEVNULL)
         self._migrate()
         for name in ("serve", "worker", "scheduler"):
-            self._start_child(name, name)
+            # Several products may run on one machine, so each takes ports of its own.
+            if "METRICS_ADDRESS" not in environment:
+                address = f"{LOOPBACK}:{_free_port()}"
+                self.metrics[name] = f"http://{address}/metrics"
+                self._start_child(name, name, more={"METRICS_ADDRESS": address})
+            else:
+                self._start_child(name, name)
         self._await_ready()
 
     def wait(self) -> int:
@@ -134,11 +142,11 @@ class Parts:
                 child.wait()
         self._servers.close()
 
-    def _start_child(self, name: str, *arguments: str, output: int | None = None) -> None:
+    def _start_child(self, name: str, *arguments: str, more: Mapping[str, str] = MappingProxyType({}), output: int | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which stops the others in order.
         self.children[name] = subprocess.Popen(
             [*COMMAND, *arguments],
-            env=self.environment,
+            env={**self.environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=output,
             start_new_session=True,
@@ -208,4 +216,6 @@ def _show(parts: Parts) -> None:
     console.print(f"  health         {parts.api}/health/ready")
     if parts.sandbox:
         console.print(f"  marketplaces   {parts.sandbox} (sandbox; --real uses the real ones)")
+    for heading, (name, url) in zip(("metrics", "", ""), parts.metrics.items(), strict=False):
+        console.print(f"  {heading:<14} {url} ({name})")
     console.print(f"  data           {parts.data_dir}\n")
