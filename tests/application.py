@@ -1,15 +1,19 @@
 """The whole application in this process, against real servers and the sandbox, and a seller who uses it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import msgspec
 import pytest
+from taskiq.receiver import Receiver
 
 from app.credentials.factory import close_marketplace_connections
 from app.database import system_scope
+from app.jobs import broker
 from app.main import create_app
 from app.redis import get_redis
 from app.sandbox.control import environment as marketplaces_at
@@ -68,6 +72,29 @@ class Shop(msgspec.Struct, frozen=True):
         """Look into the database, where `$1` is the tenant."""
         async with system_scope() as connection:
             return [tuple(row) for row in await connection.fetch(statement, self.tenant_id)]
+
+
+@asynccontextmanager
+async def listening_worker() -> AsyncIterator[None]:
+    """As workers.main listens, in this process."""
+    stop = asyncio.Event()
+    broker.is_worker_process = True
+    await broker.startup()
+    listening = asyncio.create_task(Receiver(broker, max_async_tasks=20, run_startup=False).listen(stop))
+    yield
+    stop.set()
+    await listening
+    broker.is_worker_process = False
+
+
+async def all_runs_ended() -> None:
+    """Wait until no run is queued or running."""
+    async with asyncio.timeout(30):
+        while True:
+            async with system_scope() as connection:
+                if not await connection.fetchval("SELECT EXISTS (SELECT FROM sync_runs WHERE status IN ('queued', 'running'))"):
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def everything_in_redis() -> bytes:

@@ -29,6 +29,17 @@ async def create_tenant_with_key(api_key: str = "a key that nobody checks") -> U
     return tenant_id
 
 
+async def create_tenants_with_a_key(count: int) -> None:
+    """Many at once; their keys open nothing, and none of them is on the schedule."""
+    async with system_scope() as connection:
+        await connection.execute(
+            "INSERT INTO tenants (id, name, marketplace_type, language, time_zone, sync_enabled, sync_interval_minutes, low_stock_threshold, "
+            "event_sequence, created_at, updated_at, wb_credentials_encrypted) SELECT gen_random_uuid(), 'Romashka ' || n, 'wildberries', 'ru', "
+            "'Europe/Moscow', true, 30, 5, 0, now(), now(), 'sealed' FROM generate_series(1, $1) AS n",
+            count,
+        )  # fmt: skip
+
+
 async def create_run(tenant_id: UUID, trigger: Trigger = Trigger.MANUAL, *, full: bool = False) -> UUID:
     async with tenant_scope(tenant_id) as connection:
         run, _ = await add_run(connection, tenant_id, Marketplace.WILDBERRIES, trigger, full=full)

@@ -25,7 +25,8 @@ ORDERED_AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
 class ScriptedClient:
-    """Each stage has its pages: a page is a list of items, among them items that are `Rejected`, or an error, which is raised once. `asked` tells from where each walk began."""
+    """Each stage has its pages: a page is a list of items, among them items that are `Rejected`; or an error, which is raised once; or an asynchronous function, which
+    is awaited once, before the page behind it. `asked` tells from where each walk began."""
 
     products_are_incremental = True
 
@@ -40,6 +41,9 @@ class ScriptedClient:
         pages = self.pages[stage]
         place = int(after or b"0")
         while place < len(pages):
+            if callable(pages[place]):
+                await pages.pop(place)()
+                continue
             self.traffic.requests += 1
             if isinstance(pages[place], BaseException):
                 raise pages.pop(place)

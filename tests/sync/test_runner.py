@@ -1,7 +1,7 @@
 """A run goes through its stages: what stops one of them stops no other, and who has to wait occupies nobody."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.api.structs import SecretText
-from app.cache import close_cache, get_cache, open_cache
+from app.cache import get_cache
 from app.credentials import messages
 from app.credentials.schemas import CredentialsPatch
 from app.credentials.service import update_credentials
@@ -29,16 +29,18 @@ from app.marketplaces.errors import (
 )
 from app.products.service import MOST_MISSING
 from app.runs.lease import Lease, claim
-from app.runs.schemas import RunOut, StageReport
+from app.runs.schemas import RunOut
 from app.runs.service import add_run, get_run
 from app.runs.sweep import requeue_expired
-from app.runs.tables import RunStatus, Stage, Trigger
+from app.runs.tables import RunStatus, Trigger
 from app.sandbox.tokens import issue_token
-from app.settings import get_settings
 from app.sync import runner
 from app.sync.runner import Runner
-from tests.factories import create_run, create_tenant, create_tenant_with_key, expire_lease, product
-from tests.scripted_client import ScriptedClient, line, order, price, shelf
+from tests.factories import create_run, create_tenant, expire_lease, product
+from tests.scripted_client import line, order, price, shelf
+from tests.scripted_shop import Killed, PlayShop, play_shop, stages, statuses
+
+__all__ = ["play_shop"]
 
 pytestmark = pytest.mark.anyio
 
@@ -52,84 +54,6 @@ STORED = """
                  JOIN orders ON orders.id = line.order_id LEFT JOIN products AS product ON product.id = line.product_id
      ORDER BY 1, 2, 3
 """
-
-
-class Killed(BaseException):
-    """The worker is gone from one moment to the next."""
-
-
-PlayShop = Callable[..., Awaitable["Shop"]]
-
-
-class Shop:
-    """A tenant whose marketplace says what the test's client says."""
-
-    def __init__(self, tenant_id: UUID, client: ScriptedClient) -> None:
-        self.tenant_id = tenant_id
-        self.client = client
-        self.run_id = UUID(int=0)
-
-    async def start(self, *scopes: Stage, full: bool = False) -> RunOut:
-        """Ask for a run and carry it out once."""
-        async with tenant_scope(self.tenant_id) as connection:
-            run, _ = await add_run(connection, self.tenant_id, self.client.marketplace, Trigger.MANUAL, scopes=scopes or None, full=full)
-        self.run_id = run.id
-        return await self.go_on()
-
-    async def go_on(self) -> RunOut:
-        """Let a worker take the run as soon as it is due, which is now."""
-        async with system_scope() as connection:
-            # As if the time had passed: everything that waits is due.
-            await connection.execute("UPDATE sync_runs SET not_before = now() WHERE id = $1 AND status = 'queued'", self.run_id)
-        assert await Runner("test").carry_out_run(self.run_id)
-        return await get_run(self.tenant_id, self.run_id)
-
-    async def let_time_pass(self, passed: timedelta) -> None:
-        """Everything of the run is as much longer ago."""
-        run = await get_run(self.tenant_id, self.run_id)
-        for stage in run.stages:
-            stage.not_before = stage.not_before - passed if stage.not_before else None
-        async with system_scope() as connection:
-            await connection.execute(
-                "UPDATE sync_runs SET not_before = not_before - $2::interval, started_at = started_at - $2::interval, stages = $3 WHERE id = $1",
-                self.run_id, passed, msgspec.json.encode(run.stages).decode(),
-            )  # fmt: skip
-
-    async def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        async with tenant_scope(self.tenant_id) as connection:
-            return [tuple(row) for row in await connection.fetch(statement)]
-
-    async def event(self) -> dict[str, Any]:
-        """The newest event's data."""
-        [[body]] = await self.rows("SELECT body FROM events ORDER BY sequence DESC LIMIT 1")
-        return msgspec.json.decode(body)["data"]
-
-
-@pytest.fixture
-async def play_shop(clean_database: str, monkeypatch: pytest.MonkeyPatch):
-    open_cache(get_settings())
-
-    async def play(*, language: str = "ru", **pages: Any) -> Shop:
-        shop = Shop(await create_tenant_with_key(), ScriptedClient(**({"products": [[product("1"), product("2")]]} | pages)))
-        async with tenant_scope(shop.tenant_id) as connection:
-            await connection.execute("UPDATE tenants SET language = $1", language)
-
-        async def make_client(*_: object) -> ScriptedClient:
-            return shop.client
-
-        monkeypatch.setattr(runner, "create_marketplace_client", make_client)
-        return shop
-
-    yield play
-    await close_cache()
-
-
-def stages(run: RunOut) -> dict[str, StageReport]:
-    return {stage.name.value: stage for stage in run.stages}
-
-
-def statuses(run: RunOut) -> list[str]:
-    return [stage.status for stage in run.stages]
 
 
 async def test_a_run_copies_products_prices_stocks_and_orders(play_shop: PlayShop):

@@ -5,12 +5,10 @@ circuits, pages out of the cache, sign-ins. Only the hours are not waited for: b
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
-from taskiq.receiver import Receiver
 
 from app.database import system_scope
 from app.jobs import RESULT_S, broker
@@ -22,7 +20,7 @@ from app.redis import get_redis
 from app.runs.schedule import queue_due_tenants
 from app.runs.sweep import ring_for_waiting
 from app.settings import Settings
-from tests.application import Shop, client, redis, sandbox, sandbox_url, settings
+from tests.application import Shop, all_runs_ended, client, listening_worker, redis, sandbox, sandbox_url, settings
 from tests.auth.application import PASSWORD
 from workers import credentials, sync, webhooks
 from workers.sync import sync_tenant_products
@@ -77,25 +75,6 @@ async def shops(client) -> list[Shop]:
     return shops
 
 
-@asynccontextmanager
-async def worker() -> AsyncIterator[None]:
-    """As workers.main listens, in this process."""
-    stop = asyncio.Event()
-    broker.is_worker_process = True
-    await broker.startup()
-    listening = asyncio.create_task(Receiver(broker, max_async_tasks=20, run_startup=False).listen(stop))
-    yield
-    stop.set()
-    await listening
-    broker.is_worker_process = False
-
-
-async def all_runs_ended() -> None:
-    async with asyncio.timeout(30):
-        while await count("SELECT count(*) FROM sync_runs WHERE status IN ('queued', 'running')"):
-            await asyncio.sleep(0.01)
-
-
 async def count(statement: str) -> int:
     async with system_scope() as connection:
         return await connection.fetchval(statement)
@@ -139,7 +118,7 @@ async def day(shops: list[Shop], limits: SharedLimits) -> None:
 
 async def test_the_second_day_leaves_no_more_than_the_first(shops: list[Shop], settings: Settings, redis_url: str):
     limits = SharedLimits(redis_url)
-    async with worker():
+    async with listening_worker():
         await day(shops, limits)
         first = await Kept.now(get_redis())
         await day(shops, limits)
