@@ -83,17 +83,19 @@ def call_of(account: str = "seller", group: str = "cards", budget: Budget | None
 
 async def test_a_budget_belongs_to_a_sellers_account_its_token_type_and_a_method_group(limited: Shop):
     """“Limits belong to a seller's account, its token type and a method group.”"""
+    budgets: dict[str, set[str]] = {}
+
     for token_type in ("personal", "service"):
         await limited.give_key(limited.key(products=3, token_type=token_type))
+        await get_redis().flushdb()
         await limited.sync()
-
-    budgets = {name.decode() for name in await get_redis().keys("limits:*")}
+        budgets[token_type] = {name.decode() for name in await get_redis().keys("limits:*")}
 
     account = f"limits:wildberries:{limited.seller_id}"
-    assert {
-        f"{account}:{token}:{group}" for token in ("personal", f"service:{SANDBOX_SERVICE}") for group in ("content", "prices")
-    } <= budgets
-    assert all(name.startswith(f"{account}:") for name in budgets)
+    of = {"personal": f"{account}:personal:", "service": f"{account}:service:{SANDBOX_SERVICE.removeprefix('asid:')}:"}
+    for token_type, names in budgets.items():
+        assert {of[token_type] + group for group in ("content", "prices", "order-feed")} <= names
+        assert all(name.startswith(of[token_type]) for name in names)
 
 
 async def test_a_budget_is_shared_by_all_workers_and_taken_by_one_lua_call_that_answers_how_long_to_wait(
