@@ -8,8 +8,9 @@ A transaction that found nothing to write leaves the run's row alone, but for on
 two kilobytes of log on the database's disk.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,6 +122,8 @@ class Lease:
         self._checkpoints: Mapping[Stage, Progressed] = {Stage(stage): Progressed(*reached) for stage, *reached in row["checkpoints"]}
         self._ended: Sequence[LogRow] = ()
         self._held = self._claimed
+        self.is_writing = False
+        self._when_written: Callable[[], object] | None = None
         done = {report.name: report for report in _stages.decode(row["stages"])}
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
 
@@ -136,16 +139,30 @@ class Lease:
         Raises:
             LeaseLost: nothing was written; stop.
         """
+        self.is_writing = True
         before, kept = msgspec.structs.asdict(stage), (self.notices, self._checkpoints, self._ended)
         try:
             async with tenant_scope(self.tenant_id) as connection:
                 yield connection
                 await self.hold(connection, stage, total=total)
-        except BaseException:
+        except BaseException as error:
             for name, value in before.items():
                 setattr(stage, name, value)
             self.notices, self._checkpoints, self._ended = kept
+            if isinstance(error, asyncio.CancelledError):
+                self._when_written = None  # it was not waited for
             raise
+        finally:
+            self.is_writing = False
+            if self._when_written is not None:
+                self._when_written()
+
+    def call_between_writes(self, call: Callable[[], object]) -> None:
+        """Call it now, or, while a page is being written, as soon as that is done."""
+        if self.is_writing:
+            self._when_written = call
+        else:
+            call()
 
     def note(self, event_type: str, ids: Sequence[UUID]) -> None:
         """Have the end of the run tell of these products or orders; call it inside `writing`, whose transaction keeps it."""

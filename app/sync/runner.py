@@ -40,7 +40,8 @@ NEEDS_PRODUCTS = (Stage.PRICES, Stage.STOCKS)
 DEFAULT_CONCURRENCY = 64
 # However many large shops the schedule has under way, who presses a button finds a place.
 RESERVED_SHARE = 8
-# A shutdown waits for the write that is under way, not for the page that is being fetched.
+# A shutdown waits for the page that is being written, not for the one that is being fetched; a write that hangs is cut off, so that its run can be given back.
+WRITE_PATIENCE_S = 3.0
 STOP_PATIENCE_S = 5.0
 HEARTBEATS_PER_LEASE = 3
 # Between two attempts to reach a database that is away.
@@ -60,7 +61,7 @@ class Runner:
         self.lease = lease
         self.stopping = False
         self._drains: set[asyncio.Task[None]] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Lease] = {}
         self._patient = 0
         self._claiming = 0
         self._in_hands: set[UUID] = set()
@@ -147,14 +148,20 @@ class Runner:
     async def stop(self) -> None:
         """Claim nothing more, and give the running runs back to the queue at their last checkpoint."""
         self.stopping = True
-        for task in self._running:
-            task.cancel()
-        if waiting := self._running | self._drains:
-            await asyncio.wait(waiting, timeout=STOP_PATIENCE_S)
+        for task, lease in self._running.items():
+            lease.call_between_writes(task.cancel)
+        waiting = {*self._running, *self._drains}
+        if waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=WRITE_PATIENCE_S)
+        for task, lease in self._running.items():
+            if lease.is_writing:
+                task.cancel()
+        if waiting:
+            await asyncio.wait(waiting, timeout=STOP_PATIENCE_S - WRITE_PATIENCE_S)
 
     async def _carry_out(self, lease: Lease) -> None:
         task = asyncio.create_task(_carry_out(lease), name=f"run {lease.run_id}")
-        self._running.add(task)
+        self._running[task] = lease
         try:
             # Our own cancellation must not tear the run's write apart; `stop` cancels the run in good order.
             await asyncio.shield(task)
@@ -165,7 +172,7 @@ class Runner:
             with suppress(LeaseLost, Unavailable):
                 await lease.give_back()
         finally:
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._running.pop)
             self._in_hands.discard(lease.run_id)
 
 
