@@ -116,3 +116,9 @@ def order(
         currency="RUB",
         lines=lines or (line(),),
     )
+
+
+def ordered(external_id: str, *lines: Any, minutes_ago: float = 60, status: OrderStatus = OrderStatus.CREATED) -> FetchedOrder:
+    """An order that was made so long ago."""
+    hours = (datetime.now(UTC) - timedelta(minutes=minutes_ago) - ORDERED_AT) / timedelta(hours=1)
+    return order(external_id, *lines, status=status, hours=hours)

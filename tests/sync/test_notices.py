@@ -12,7 +12,7 @@ import pytest
 from app.cache import close_cache, open_cache
 from app.database import system_scope, tenant_scope
 from app.ids import new_id
-from app.marketplaces.contract import FetchedOrder, FetchedStock, Marketplace, OrderStatus
+from app.marketplaces.contract import FetchedStock, Marketplace, OrderStatus
 from app.marketplaces.errors import CredentialsRejected, RateLimited
 from app.orders.store import write_orders
 from app.products.store import write_products
@@ -27,7 +27,7 @@ from app.sync.notices import record_notices
 from app.sync.runner import Runner
 from tests.application import Shop as RealShop
 from tests.factories import create_tenant_with_key, expire_lease, product
-from tests.scripted_client import ORDERED_AT, ScriptedClient, line, order, shelf
+from tests.scripted_client import ScriptedClient, line, ordered, shelf
 
 pytestmark = pytest.mark.anyio
 
@@ -94,11 +94,6 @@ def pages(said: Sequence[Any]) -> list[Any]:
 
 def shelves(**units: int) -> list[FetchedStock]:
     return [shelf(name.removeprefix("p"), number) for name, number in units.items()]
-
-
-def ordered(external_id: str, *lines: Any, minutes_ago: float = 60, status: OrderStatus = OrderStatus.CREATED) -> FetchedOrder:
-    hours = (datetime.now(UTC) - timedelta(minutes=minutes_ago) - ORDERED_AT) / timedelta(hours=1)
-    return order(external_id, *lines, status=status, hours=hours)
 
 
 @pytest.fixture
