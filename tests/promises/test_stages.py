@@ -84,8 +84,9 @@ async def test_a_run_is_made_of_stages_each_with_its_own_status_counts_retries_a
 async def test_products_prices_stocks_and_orders_are_what_the_marketplace_has_sync_after_sync(
     open_seller: OpenSeller, marketplace: Marketplace
 ):
-    """The table of the stages, by the sandbox's own figures: what is new, renamed, sold and thrown away between syncs is found incrementally, rows of service are
-    not counted twice. Method by method: tests/marketplaces; with faults in between: tests/sync/faults."""
+    """“cards list, ascending by `updatedAt`, incremental from the saved cursor; trash list or full sweep for deletions”, “product list + info in batches”, “list goods |
+    prices”, “service rows never counted twice”, “FBO and FBS stocks”, “FBO and FBS postings”, by the sandbox's own figures. Method by method: tests/marketplaces; with
+    faults in between: tests/sync/faults."""
     seller = await open_seller(marketplace)
     await seller.copy()
     figures, changes = [await seller.stored() == await seller.truth()], 0
@@ -113,6 +114,17 @@ async def test_a_token_that_some_reports_are_closed_to_gets_its_stock_another_wa
 
     assert (run["status"], statuses_of(run)) == ("succeeded", ["succeeded"] * 4)
     assert (await seller.stored()).marketplace_units == (await seller.truth()).marketplace_units > 0
+
+
+async def test_a_token_that_the_order_feed_is_closed_to_gets_its_orders_by_the_older_statistics_methods(open_seller: OpenSeller):
+    """“… or the older statistics methods by `lastChangeDate`.”"""
+    seller = await open_seller(Marketplace.WILDBERRIES)
+    await seller.give_key(categories=[each for each in Category if each is not Category.ANALYTICS])
+
+    run = await seller.sync()
+
+    assert stage_of(run, "orders")["status"] == "succeeded"
+    assert (await seller.stored()).orders == (await seller.truth()).orders
 
 
 async def test_an_order_that_the_marketplace_tells_of_late_is_found_by_the_windows_that_overlap(open_seller: OpenSeller):
@@ -145,7 +157,8 @@ async def carried_to_the_end(shop: ScriptedShop) -> None:
 async def test_a_checkpoint_is_written_with_the_rows_of_its_page_in_the_same_transaction(
     play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch, stage: Stage
 ):
-    """“Each stage has a checkpoint (the marketplace's own cursor) written with the rows of its page, in the same transaction.” A worker that is killed with all of
+    """“Each stage has a checkpoint (the marketplace's own cursor) written with the rows of its page, in the same transaction”, and “page
+    from the marketplace → decode → bulk write + checkpoint, all of a page in one transaction”: a worker that is killed with all of
     it written, and nothing committed, has written nothing."""
     never = await play_shop(**WHOLE)
     await never.start()
@@ -258,7 +271,8 @@ async def test_only_a_complete_full_pass_marks_what_it_did_not_see_as_archived(p
 async def test_a_full_pass_that_lacks_more_than_20_percent_and_20_products_marks_nothing_and_says_so(
     play_shop: PlayShop, active: int, missing: int, archived: int
 ):
-    """“When that would be more than 20% of the catalogue (and more than 20 products), it marks nothing, ends `partial`, and says so.”"""
+    """“When that would be more than 20% of the catalogue (and more than 20 products), it marks nothing, ends `partial`, and says so:
+    marketplaces have bad days.”"""
     shop = await play_shop(products=[[product(str(n)) for n in range(active)]])
     await shop.start()
     shop.client.pages["products"] = [[product(str(n)) for n in range(active - missing)]]

@@ -61,7 +61,7 @@ async def doorbells() -> int:
 async def test_losing_all_of_redis_loses_nothing_and_within_a_minute_a_worker_is_woken_again(
     shop: Shop, other_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ):
-    """“Losing all of Redis loses nothing: within a minute the scheduler finds queued runs that nobody woke and running runs whose lease ran out, and wakes a
+    """“PostgreSQL holds the truth: which run is queued, running, done, how far it came. Redis carries messages. Losing all of Redis loses nothing: within a minute the scheduler finds queued runs that nobody woke and running runs whose lease ran out, and wakes a
     worker again.” With real processes: tests/faults."""
     clock = Clock()
     monkeypatch.setattr(sweep, "time", clock)
@@ -142,7 +142,7 @@ async def test_one_run_of_a_tenant_and_marketplace_is_active_and_asking_again_jo
 
 
 async def test_a_message_is_a_doorbell_that_rings_after_the_commit_and_says_nothing(shop: Shop):
-    """“commit → enqueue: a message is a doorbell: ‘there is work’.”"""
+    """“commit → enqueue … a message is a doorbell: "there is work".”"""
     await update_wildberries_credentials(shop.tenant_id, Secret("a key that nobody checks"))
     await get_redis().delete(broker.stream)
     answer: asyncio.Task | None = None
