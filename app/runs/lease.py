@@ -8,7 +8,6 @@ A transaction that found nothing to write leaves the run's row alone, but for on
 two kilobytes of log on the database's disk.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -145,12 +144,10 @@ class Lease:
             async with tenant_scope(self.tenant_id) as connection:
                 yield connection
                 await self.hold(connection, stage, total=total)
-        except BaseException as error:
+        except BaseException:
             for name, value in before.items():
                 setattr(stage, name, value)
             self.notices, self._checkpoints, self._ended = kept
-            if isinstance(error, asyncio.CancelledError):
-                self._when_written = None  # it was not waited for
             raise
         finally:
             self.is_writing = False

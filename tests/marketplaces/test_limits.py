@@ -468,7 +468,7 @@ async def test_a_seller_whose_other_program_used_the_budget_up_is_refused_once(
     with strict_marketplace(0.5, 3) as marketplace:
         call = call_of(url=marketplace.url, budget=Budget(0.5, 3))
         for _ in range(3):
-            await http.get(marketplace.url, headers={"X-Sender": "another program"})
+            (await http.get(marketplace.url, headers={"X-Sender": "another program"})).release()
 
         for sender in (limits, another_worker) * 4:
             await Transport(http, limits=sender, news=limit_news).send(call, read)
@@ -486,7 +486,7 @@ async def test_a_program_that_takes_a_call_now_and_then_costs_neither_of_us_a_re
 
         async def another_program() -> None:
             while True:
-                await http.get(marketplace.url, headers={"X-Sender": "another program"})
+                (await http.get(marketplace.url, headers={"X-Sender": "another program"})).release()
                 await asyncio.sleep(0.35)
 
         other = asyncio.create_task(another_program())

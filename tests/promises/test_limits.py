@@ -125,7 +125,7 @@ async def test_what_the_sellers_other_tools_used_up_is_learnt_from_the_answers_o
         with strict_marketplace(30.0, 10) as marketplace:
             call = call_of(budget=budget, url=marketplace.url)
             for _ in range(9):
-                await http.get(marketplace.url, headers={"X-Sender": "another program"})
+                (await http.get(marketplace.url, headers={"X-Sender": "another program"})).release()
             await Transport(http, limits=first, news=limit_news).send(call, read)
 
             with pytest.raises(RateLimited) as refusal:
