@@ -6,7 +6,19 @@ from piccolo.conf.apps import AppConfig, table_finder
 
 import piccolo_migrations
 
-SUBJECTS_WITH_TABLES = ("tenants", "auth", "credentials", "audit", "events", "runs", "products", "stocks", "orders", "webhooks")
+SUBJECTS_WITH_TABLES = (
+    "tenants",
+    "auth",
+    "credentials",
+    "audit",
+    "idempotency",
+    "events",
+    "runs",
+    "products",
+    "stocks",
+    "orders",
+    "webhooks",
+)
 
 APP_CONFIG = AppConfig(
     app_name="app",

@@ -48,7 +48,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wb_common_api_url: str
     wb_client_secret: Secret | None
     ozon_api_url: str
+    telegram_bot_id: int | None
+    telegram_bot_token: Secret | None
     marketplace_limits_enabled: bool
+    rate_limit_tenant_per_minute: int
+    rate_limit_global_per_minute: int
+    rate_limit_auth_per_minute: int
     sync_default_interval_minutes: int
     sync_lease_s: int
     run_retention_days: int
@@ -114,7 +119,12 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         wb_common_api_url=read.web_address("WB_COMMON_API_URL", "https://common-api.wildberries.ru"),
         wb_client_secret=Secret(value) if (value := read.text("WB_CLIENT_SECRET", "")) else None,
         ozon_api_url=read.web_address("OZON_API_URL", "https://api-seller.ozon.ru"),
+        telegram_bot_id=read.number("TELEGRAM_BOT_ID", 0, 0, 2**52) or None,
+        telegram_bot_token=Secret(value) if (value := read.text("TELEGRAM_BOT_TOKEN", "")) else None,
         marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
+        rate_limit_tenant_per_minute=read.number("RATE_LIMIT_TENANT_PER_MINUTE", 600, 0, 10_000_000),
+        rate_limit_global_per_minute=read.number("RATE_LIMIT_GLOBAL_PER_MINUTE", 60_000, 0, 10_000_000),
+        rate_limit_auth_per_minute=read.number("RATE_LIMIT_AUTH_PER_MINUTE", 20, 0, 10_000_000),
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
         sync_lease_s=read.number("SYNC_LEASE_S", 60, SHORTEST_LEASE_S, LONGEST_LEASE_S),
         run_retention_days=read.number("RUN_RETENTION_DAYS", 30, 1, 3650),

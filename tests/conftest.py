@@ -41,6 +41,10 @@ os.environ.update(
     LOG_LEVEL="debug",
     # A report may be asked for once a minute: that is tested where it matters.
     MARKETPLACE_LIMITS_ENABLED="false",
+    # Nor are requests counted, but where that is what is tested.
+    RATE_LIMIT_TENANT_PER_MINUTE="0",
+    RATE_LIMIT_GLOBAL_PER_MINUTE="0",
+    RATE_LIMIT_AUTH_PER_MINUTE="0",
 )
 
 

@@ -24,11 +24,23 @@ class Caller(msgspec.Struct, frozen=True):
     tenant_id: UUID
     session_id: UUID
     role: Role
+    service_key_id: UUID | None = None
+    """The bot that acts for the user, with tokens that it got by its own key."""
 
     @property
     def actor(self) -> str:
-        """As the audit log names it."""
-        return f"user:{self.user_id}"
+        """Who acts, as the audit log names it; whom for, the log knows beside it."""
+        return f"user:{self.user_id}" if self.service_key_id is None else f"service:{self.service_key_id}"
+
+
+class ServiceCaller(msgspec.Struct, frozen=True):
+    """A bot that calls with its own key, for no tenant: only handlers with `opt={"service": True}` are open to it."""
+
+    service_key_id: UUID
+
+    @property
+    def actor(self) -> str:
+        return f"service:{self.service_key_id}"
 
 
 class Admission(msgspec.Struct, frozen=True):

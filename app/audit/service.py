@@ -13,16 +13,22 @@ from app.ids import new_id
 caller_address: ContextVar[str | None] = ContextVar("caller_address", default=None)
 """Where the present request comes from; the authentication sets it. None outside of requests."""
 
+subject: ContextVar[str | None] = ContextVar("subject", default=None)
+"""Whom the service that makes the present request acts for, as `user:<id>`; the authentication sets it. None where users act themselves."""
+
 RECORD = """
-    INSERT INTO audit_log (id, tenant_id, actor, action, facts, request_id, ip_address, occurred_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, now())
+    INSERT INTO audit_log (id, tenant_id, actor, on_behalf_of, action, facts, request_id, ip_address, occurred_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
 """
 
 
-async def record(connection: Connection, tenant_id: UUID, actor: str, action: str, facts: Mapping[str, object] | None = None) -> None:
+async def record(
+    connection: Connection, tenant_id: UUID | None, actor: str, action: str, facts: Mapping[str, object] | None = None
+) -> None:
     """Add an entry to the tenant's log, with the id and the address of the present request.
 
     Args:
+        tenant_id: None for a deed that concerns no tenant, or an erased one; then in `system_scope()`.
         actor: `user:<id>`, `service:<id>`, `operator` or `system`.
         action: `subject.verb`, at most 50 characters.
         facts: what a reader needs to know besides; never a secret.
@@ -32,6 +38,7 @@ async def record(connection: Connection, tenant_id: UUID, actor: str, action: st
         new_id(),
         tenant_id,
         actor,
+        subject.get(),
         action,
         # What JSON doesn't know is written as its text; a secret masks itself there.
         msgspec.json.encode(facts or {}, enc_hook=str).decode(),

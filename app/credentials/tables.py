@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from piccolo.columns import UUID, Array, Boolean, ForeignKey, Integer, SmallInt, Timestamptz, Varchar
+from piccolo.columns import UUID, Array, Boolean, Bytea, ForeignKey, Integer, SmallInt, Timestamptz, Varchar
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
@@ -16,6 +16,20 @@ class Provider(StrEnum):
     WILDBERRIES = "wildberries"
     OZON = "ozon"
     GOOGLE = "google"
+
+
+class CredentialLink(Table, tablename="credential_links"):
+    """A one-time page on which the seller gives a key: `/connect/{token}`."""
+
+    id = UUID(primary_key=True, default=None)
+    tenant = ForeignKey(Tenant, null=False, default=None, db_column_name="tenant_id", index=True)
+    provider = Varchar(length=20, default=None, choices=Provider)
+    token_hash = Bytea(default=None, unique=True, help_text="SHA-256 of the token; only the address has the token itself.")
+    created_by = Varchar(length=60, default=None, help_text="As the audit log names the actor.")
+    on_behalf_of = Varchar(length=60, default=None, null=True)
+    created_at = Timestamptz(default=None)
+    expires_at = Timestamptz(default=None, index=True)
+    used_at = Timestamptz(default=None, null=True, help_text="When a key was stored by it; it works once.")
 
 
 class Credential(Table, tablename="credentials"):
