@@ -5,7 +5,6 @@ that a build which fails fails again.
 """
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -51,11 +50,11 @@ def register(api: str, name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def operations(running_product: Product) -> Iterator[list[schemathesis.schemas.APIOperation]]:
+def operations(running_product: Product) -> list[schemathesis.schemas.APIOperation]:
     document = schemathesis.openapi.from_url(f"{running_product.parts.api}/schema/openapi.json")
     found = [each.ok() for each in document.get_all_operations() if isinstance(each, Ok)]
     assert len(found) == document.statistic.operations.total
-    yield found
+    return found
 
 
 def takes_anything(operation: schemathesis.schemas.APIOperation) -> bool:
