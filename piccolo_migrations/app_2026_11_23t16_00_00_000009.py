@@ -43,7 +43,7 @@ class Tenant(Table, tablename="tenants", schema=None):
     )
 
 
-ID = "2026-11-23T15:00:00:000008"
+ID = "2026-11-23T16:00:00:000009"
 VERSION = "1.38.0"
 DESCRIPTION = "identity"
 

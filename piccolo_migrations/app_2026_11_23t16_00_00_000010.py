@@ -3,7 +3,7 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine import engine_finder
 
-ID = "2026-11-23T15:00:00:000009"
+ID = "2026-11-23T16:00:00:000010"
 VERSION = "1.38.0"
 DESCRIPTION = "walls of identity"
 
