@@ -24,6 +24,8 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/auth/sessions.py": "a refresh token comes without a tenant",
     "app/credentials/expiry.py": "the daily look at all keys that end soon",
     "app/credentials/rechecks.py": "whose key is due to be shown to its marketplace again",
+    "app/cli/keys.py": "an operator counts the values that each master key holds",
+    "app/credentials/rotation.py": "a rotation seals all tenants' values anew",
     "app/credentials/sharing.py": "which shop several tenants have a key of, to warn each without naming the other",
     "app/cli/operating.py": "an operator's command looks whether the database is as it must be",
     "app/cli/preflight.py": "an operator's start: are there values that nobody can open",
