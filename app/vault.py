@@ -42,6 +42,16 @@ class Vault:
     def key_ids(self) -> frozenset[str]:
         return frozenset(self._masters)
 
+    @property
+    def key_order(self) -> tuple[str, ...]:
+        """Newest first."""
+        return tuple(self._masters)
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals."""
+        return self._newest
+
     def seal(self, value: Secret, *, tenant_id: UUID, purpose: str) -> str:
         """`purpose` names the column the value is for, such as `wildberries`; the same must be given to open it."""
         token = self._fernet(self._newest, tenant_id, purpose).encrypt(value.reveal().encode())

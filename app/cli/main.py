@@ -85,9 +85,25 @@ def keys() -> None:
 @keys.command("generate")
 def generate_key() -> None:
     """Print a new master key, for ENCRYPTION_MASTER_KEY."""
-    from app.settings import new_master_key
+    from app.cli.keys import generate
 
-    click.echo(new_master_key())
+    generate()
+
+
+@keys.command("status")
+def keys_status() -> None:
+    """How many values each key still holds. Exit code 1 if no configured key opens some."""
+    from app.cli.keys import show_status
+
+    sys.exit(show_status())
+
+
+@keys.command("rotate")
+def rotate_keys() -> None:
+    """Seal everything with the newest key, while the service runs. May be killed and run again; exit code 0 when nothing is left."""
+    from app.cli.keys import rotate_keys
+
+    sys.exit(rotate_keys())
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """What must hold before a process starts, so that it fails with one clear line and not in the middle of its work."""
 
-from app.credentials.store import count_values_without_key
+from app.credentials.sealed import count_values_without_key
 from app.database import database, system_scope
 from app.errors import StartRefused
 from app.migrations import pending

@@ -121,18 +121,3 @@ async def _seal(tenant_id: UUID, marketplace: Marketplace, value: Secret, connec
         return
     sealed = get_vault().seal(value, tenant_id=tenant_id, purpose=marketplace)
     await connection.execute(f"UPDATE tenants SET {SEALED_KEY[marketplace]} = $2, updated_at = now() WHERE id = $1", tenant_id, sealed)
-
-
-async def count_values_without_key(connection: Connection) -> int:
-    """How many sealed values name a master key that this process does not have. In `system_scope()`: it looks at all tenants."""
-    return await connection.fetchval(
-        """
-        SELECT count(*) FROM (
-               SELECT wb_credentials_encrypted FROM tenants UNION ALL
-               SELECT ozon_credentials_encrypted FROM tenants UNION ALL
-               SELECT google_credentials_encrypted FROM tenants UNION ALL
-               SELECT secret_encrypted FROM webhook_endpoints) AS sealed (value)
-         WHERE value IS NOT NULL AND split_part(value, '.', 2) <> ALL($1::text[])
-        """,
-        list(get_vault().key_ids),
-    )

@@ -2,6 +2,10 @@ import os
 
 import pytest
 
+from tests.application import sandbox_url
+
+__all__ = ["sandbox_url"]
+
 
 @pytest.fixture
 def environment(migrated_url: str, redis_url: str) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.credentials.sealed import count_values_without_key
 from app.credentials.store import (
-    count_values_without_key,
     delete_credentials_of,
     get_ozon_credentials,
     get_wildberries_credentials,
