@@ -7,7 +7,7 @@ which goes into the OpenAPI document. `from_wire` makes values of them wherever 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, Self, cast, runtime_checkable
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,14 @@ class FieldType(Protocol):
 
     @classmethod
     def parse(cls, text: str) -> Self: ...
+
+
+@runtime_checkable
+class ObjectFieldType(FieldType, Protocol):
+    """A type that makes itself of a JSON object too."""
+
+    @classmethod
+    def parse_object(cls, value: dict[str, object]) -> Self: ...
 
 
 class Email(str):
@@ -114,6 +122,8 @@ def from_wire(type_: type[Any], value: object) -> object:
         return value
     if not isinstance(type_, FieldType):
         raise NotImplementedError(f"{type_.__name__} is no type for a request: it has no parse().")
+    if isinstance(value, dict) and isinstance(type_, ObjectFieldType):
+        return type_.parse_object(cast("dict[str, object]", value))
     if not isinstance(value, str):
         raise TypeError("Expected a string")
     return type_.parse(value)

@@ -74,6 +74,23 @@ def advice(language: str, marketplace: Marketplace, missing_scopes: Collection[s
     return f"The key for {_name(marketplace)} does not allow: {stages}. Make a new one and tick in it: {', '.join(boxes.en)}."
 
 
+def spreadsheet_advice(language: str, *, has_sheet: bool, has_account: bool) -> str:
+    """What is still to do before tables can be written to the seller's spreadsheet."""
+    match language == "ru", has_sheet, has_account:
+        case True, True, True:
+            return "Откройте таблицу для сервисного аккаунта: «Поделиться» → его адрес (client_email) → «Редактор»."
+        case True, False, _:
+            return "Не хватает таблицы: пришлите её адрес."
+        case True, _, _:
+            return "Не хватает ключа сервисного аккаунта: пришлите файл JSON из Google Cloud."
+        case _, True, True:
+            return "Share the spreadsheet with the service account: “Share” → its address (client_email) → “Editor”."
+        case _, False, _:
+            return "The spreadsheet is missing: send its address."
+        case _:
+            return "The service account's key is missing: send the JSON file from Google Cloud."
+
+
 def interval_note(language: str, marketplace: Marketplace, least_minutes: int) -> str:
     """Why an account is not synced as often as the tenant wishes. The minutes are multiples of five, so that no word has to agree with them."""
     name = _name(marketplace)

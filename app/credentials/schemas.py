@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.structs import In, Out, SecretText
+from app.credentials.google import ServiceAccountText, SheetId
 from app.credentials.tables import Provider
 from app.marketplaces.contract import CredentialStatus
 
@@ -17,19 +18,28 @@ class CredentialsPatch(In, frozen=True):
     """What is left out stays as it is.
 
     Ozon's key is a pair. A new `ozon_api_key` alone is taken with the Client-Id that is stored; an `ozon_client_id` needs its key beside it. The OAuth token
-    of an Ozon application, `ozon_access_token`, serves instead of the pair.
+    of an Ozon application, `ozon_access_token`, serves instead of the pair. A spreadsheet and the service account that writes there can be given together or
+    one after the other; the spreadsheet's whole address is accepted and cut.
     """
 
     EXAMPLE: ClassVar[dict[str, object]] = {
         "wildberries_api_key": "eyJhbGciOiJFUzI1NiJ9.…",
         "ozon_client_id": "1234567",
         "ozon_api_key": "7c1f0d2e-…",
+        "google_sheet_id": "1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms",
+        "google_credentials_json": {
+            "type": "service_account",
+            "client_email": "stocks@my-shop.iam.gserviceaccount.com",
+            "private_key": "-----BEGIN PRIVATE KEY-----\n…",
+        },
     }
 
     wildberries_api_key: SecretText | UnsetType = UNSET
     ozon_client_id: ClientId | UnsetType = UNSET
     ozon_api_key: SecretText | UnsetType = UNSET
     ozon_access_token: SecretText | UnsetType = UNSET
+    google_sheet_id: SheetId | UnsetType = UNSET
+    google_credentials_json: ServiceAccountText | UnsetType = UNSET
 
 
 class CredentialOut(Out, frozen=True, kw_only=True):
@@ -37,6 +47,8 @@ class CredentialOut(Out, frozen=True, kw_only=True):
 
     `status`: `unverified`, nobody could be asked yet, and the next sync will; `valid`; `expiring`, it works, for less than 30 days; `invalid`, it has
     ended or the marketplace doesn't accept it, and the account is not synced.
+
+    Google is not asked yet, so what is given for it stays `unverified`; `advice` then says what is missing, or with whom to share the spreadsheet.
 
     `scopes` are the parts of a sync that the key allows, `missing_scopes` those it doesn't; `advice` says in the seller's language what to tick for them.
     `least_sync_interval_minutes` is how often a sync can learn anything new with this key. If the tenant wishes for a shorter interval, `sync_interval_note` says

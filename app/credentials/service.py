@@ -1,30 +1,22 @@
 """Giving, looking at, checking and taking back keys."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET
-
 from app.audit.service import record as audit
-from app.credentials import messages
+from app.credentials import messages, spreadsheet
 from app.credentials.factory import create_marketplace_client
+from app.credentials.given import keys_in, wrong
 from app.credentials.schemas import CredentialOut, CredentialsPatch
 from app.credentials.sharing import review_sharing
-from app.credentials.store import (
-    Credentials,
-    WildberriesCredentials,
-    delete_credentials_of,
-    get_ozon_credentials,
-    masked,
-    update_credentials_of,
-)
+from app.credentials.store import delete_credentials_of, masked, update_credentials_of
 from app.credentials.tables import Provider
 from app.credentials.verification import ASKED_DAILY, EXPIRING_WITHIN, VERIFY_TIMEOUT_S, Verdict, verdict_on, verify_keys
 from app.database import Connection, tenant_scope
-from app.errors import CredentialsMissing, FieldError, InvalidInput
+from app.errors import CredentialsMissing
 from app.events.jobs import DeliverEvents
 from app.events.outbox import record
 from app.events.types import CredentialsInvalid
@@ -32,7 +24,6 @@ from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import CredentialStatus, Marketplace
 from app.marketplaces.errors import CredentialsRejected, MarketplaceDown
-from app.marketplaces.ozon.keys import OzonCredentials, OzonToken
 from app.runs.checkpoints import forget_checkpoints
 from app.runs.jobs import WakeWorker
 from app.runs.schedule import pause_schedule, plan_next_sync
@@ -40,7 +31,6 @@ from app.runs.service import add_run, cancel_active
 from app.runs.tables import Trigger
 from app.tenants.rhythm import USUAL_LEAST_INTERVAL
 from app.tenants.service import lock_tenant
-from app.vault import CredentialsUnreadable
 
 USABLE = (CredentialStatus.VALID, CredentialStatus.EXPIRING)
 
@@ -62,6 +52,10 @@ KEEP = """
 
 KNOWN = "SELECT status, seller_id, masked, updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
 
+TENANT = """
+    SELECT language, sync_interval_minutes, google_sheet_id, google_credentials_encrypted IS NOT NULL AS has_account FROM tenants WHERE id = $1
+"""
+
 STORED_AT = "SELECT updated_at FROM credentials WHERE tenant_id = $1 AND provider = $2"
 
 # A key that the marketplace rejected once and took for a whole sync is good, unless it has ended since. A key that is asked about daily stays due for that:
@@ -79,7 +73,7 @@ CONFIRM = """
 async def list_credentials(tenant_id: UUID) -> list[CredentialOut]:
     """All providers, configured or not."""
     async with tenant_scope(tenant_id) as connection:
-        tenant = await connection.fetchrow("SELECT language, sync_interval_minutes FROM tenants WHERE id = $1", tenant_id)
+        tenant = await connection.fetchrow(TENANT, tenant_id)
         rows = {row["provider"]: row for row in await connection.fetch("SELECT * FROM credentials WHERE tenant_id = $1", tenant_id)}
     return [
         _out(rows[provider], tenant) if tenant and provider in rows else CredentialOut(provider=provider, configured=False)
@@ -92,19 +86,29 @@ async def get_credential(tenant_id: UUID, provider: Provider) -> CredentialOut:
     return next(item for item in await list_credentials(tenant_id) if item.provider == provider)
 
 
-async def update_credentials(tenant_id: UUID, actor: str, patch: CredentialsPatch, *, verify: bool) -> list[CredentialOut]:
+async def update_credentials(
+    tenant_id: UUID, actor: str, patch: CredentialsPatch, *, verify: bool, once: Callable[[Connection], Awaitable[None]] | None = None
+) -> list[CredentialOut]:
     """Check all given keys, store them, and start the first sync with each that is the first valid one for its marketplace.
+
+    `once` is done in the transaction that stores them; if it raises, nothing is stored.
 
     Raises:
         InvalidInput: no key is given, or half of one.
         KeysRejected: a marketplace doesn't accept its key; nothing changed, neither of it nor of the others.
     """
-    keys = await _keys_in(tenant_id, patch)
+    keys, google = await keys_in(tenant_id, patch), await spreadsheet.read_given(patch)
+    if not keys and google is None:
+        raise wrong("", "Give at least one key, such as wildberries_api_key")
     verdicts = await verify_keys(keys, online=verify)
     shops: set[tuple[Marketplace, str]] = set()
     starts = False
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
+        if once is not None:
+            await once(connection)
+        if google is not None:
+            await spreadsheet.keep_given(connection, tenant_id, actor, google)
         for marketplace, key in keys.items():
             verdict = verdicts[marketplace]
             known = await connection.fetchrow(KNOWN, tenant_id, marketplace)
@@ -128,11 +132,16 @@ async def update_credentials(tenant_id: UUID, actor: str, patch: CredentialsPatc
 async def verify_credentials(tenant_id: UUID, provider: Provider) -> CredentialOut:
     """Ask the marketplace now whether it accepts the stored key, and keep the answer. The first time that it does starts a sync.
 
+    Google's is read again and not shown to Google, so it stays `unverified`.
+
     Raises:
         CredentialsMissing: nothing is stored for the provider.
         MarketplaceDown, RateLimited: it can't be asked now; what was known stays.
     """
-    marketplace = _marketplace(provider)
+    if provider is Provider.GOOGLE:
+        await spreadsheet.check_spreadsheet(tenant_id)
+        return await get_credential(tenant_id, provider)
+    marketplace = Marketplace(provider)
     async with tenant_scope(tenant_id) as connection:
         # Before the key is read: should another one be stored in between, the answer is taken for neither's.
         stored_at: datetime | None = await connection.fetchval(STORED_AT, tenant_id, marketplace)
@@ -168,7 +177,10 @@ async def delete_credentials(tenant_id: UUID, actor: str, provider: Provider) ->
     Raises:
         CredentialsMissing: nothing is stored for the provider.
     """
-    marketplace = _marketplace(provider)
+    if provider is Provider.GOOGLE:
+        await spreadsheet.forget_spreadsheet(tenant_id, actor)
+        return
+    marketplace = Marketplace(provider)
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
         if not await delete_credentials_of(tenant_id, marketplace, connection):
@@ -226,42 +238,6 @@ async def confirm_credentials(connection: Connection, tenant_id: UUID, marketpla
         await plan_next_sync(connection, tenant_id)
 
 
-async def _keys_in(tenant_id: UUID, patch: CredentialsPatch) -> dict[Marketplace, Credentials]:
-    """The keys that the patch names.
-
-    Raises:
-        InvalidInput: none, or half of one.
-    """
-    keys: dict[Marketplace, Credentials] = {}
-    if patch.wildberries_api_key is not UNSET:
-        keys[Marketplace.WILDBERRIES] = WildberriesCredentials(patch.wildberries_api_key)
-    if patch.ozon_access_token is not UNSET:
-        if patch.ozon_client_id is not UNSET or patch.ozon_api_key is not UNSET:
-            raise _wrong("ozon_access_token", "Give either this, or ozon_client_id and ozon_api_key")
-        keys[Marketplace.OZON] = OzonToken(patch.ozon_access_token)
-    elif patch.ozon_api_key is not UNSET:
-        client_id = await _stored_client_id(tenant_id) if patch.ozon_client_id is UNSET else patch.ozon_client_id
-        keys[Marketplace.OZON] = OzonCredentials(client_id, patch.ozon_api_key)
-    elif patch.ozon_client_id is not UNSET:
-        raise _wrong("ozon_api_key", "Required with ozon_client_id")
-    if not keys:
-        raise _wrong("", "Give at least one key, such as wildberries_api_key")
-    return keys
-
-
-async def _stored_client_id(tenant_id: UUID) -> str:
-    """A seller who makes a new key, as one must every three months, need not look up the number of the account again."""
-    with suppress(CredentialsMissing, CredentialsUnreadable):
-        stored = await get_ozon_credentials(tenant_id)
-        if isinstance(stored, OzonCredentials):
-            return stored.client_id
-    raise _wrong("ozon_client_id", "Required with a first ozon_api_key")
-
-
-def _wrong(field: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{field}: {message}." if field else "Nothing to change.", (FieldError(field, message),))
-
-
 async def _keep(
     connection: Connection,
     tenant_id: UUID,
@@ -285,17 +261,13 @@ async def _keep(
     return starts
 
 
-def _marketplace(provider: Provider) -> Marketplace:
-    if provider is Provider.GOOGLE:
-        raise _missing(provider)
-    return Marketplace(provider)
-
-
 def _missing(provider: Provider) -> CredentialsMissing:
     return CredentialsMissing(f"There is no {provider} key.")
 
 
 def _out(row: Any, tenant: Any) -> CredentialOut:
+    if row["provider"] == Provider.GOOGLE:
+        return spreadsheet.describe(row, tenant)
     marketplace, language = Marketplace(row["provider"]), tenant["language"]
     least_minutes: int = row["least_interval_minutes"] or USUAL_LEAST_INTERVAL[marketplace]
     raised = least_minutes > tenant["sync_interval_minutes"]

@@ -39,8 +39,10 @@ class KeysRejected(InvalidInput):
     code = "credentials_rejected"
     title = "Credentials rejected"
 
-    def __init__(self, rejections: Sequence[tuple[Credentials, CredentialsRejected]]) -> None:
-        errors = tuple(FieldError(field_of(key), error.detail) for key, error in rejections)
+    def __init__(self, rejections: Sequence[tuple[str, CredentialsRejected]]) -> None:
+        """Each with the field of the request."""
+        self.rejections = rejections
+        errors = tuple(FieldError(field, error.detail) for field, error in rejections)
         super().__init__(" ".join(error.message for error in errors), errors)
 
 
@@ -66,7 +68,7 @@ async def verify_keys(keys: Mapping[Marketplace, Credentials], *, online: bool) 
             else:
                 rejections[marketplace] = answer
     if rejections:
-        raise KeysRejected([(keys[marketplace], error) for marketplace, error in rejections.items()])
+        raise KeysRejected([(field_of(keys[marketplace]), error) for marketplace, error in rejections.items()])
     return verdicts
 
 
