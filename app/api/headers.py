@@ -57,7 +57,7 @@ def _given_id(scope: Scope) -> str | None:
 
 def _additions(scope: Scope, message: HTTPResponseStartEvent) -> list[tuple[bytes, bytes]]:
     present = {name.lower() for name, _ in message["headers"]}
-    additions = [*_ALWAYS]
+    additions = [*_ALWAYS, *scope["state"].get("rate_limit_headers", ())]
     if b"content-security-policy" not in present:
         additions.append(_API_POLICY)
     # Where no route matched, there is no handler.

@@ -1,7 +1,7 @@
 """From the header of a request to its caller."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,9 +13,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.roles import Admission, Caller
 from app.audit.service import caller_address
-from app.auth.liveness import is_live
+from app.auth.liveness import admit, is_live
 from app.auth.tokens import VerifiedToken, read_access_token
 from app.errors import Unauthenticated
+from app.rate_limits.policies import headers_of, refuse_if_full, windows_of_address, windows_of_tenant
+from app.rate_limits.sliding_window import Debit, Window, debit
 from app.settings import get_settings
 
 MAX_REMEMBERED: Final = 10_000
@@ -28,7 +30,8 @@ MAX_HEADER_BYTES: Final = 4096
 class Authentication(ASGIMiddleware):
     """Puts the `Caller` of the request into `scope["user"]`, and the token that says so into `scope["auth"]`, or refuses with 401.
 
-    A handler with `opt={"public": True}` is for everybody: the header isn't looked at.
+    A handler with `opt={"public": True}` is for everybody: the header isn't looked at; with `"limit_by_address": True` besides, no address may call it and its like more
+    often than RATE_LIMIT_AUTH_PER_MINUTE.
     """
 
     def __init__(self) -> None:
@@ -36,14 +39,18 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         client = scope["client"]
-        caller_address.set(client[0] if client else None)
-        if scope["route_handler"].opt.get("public") is not True:
+        address = client[0] if client else None
+        caller_address.set(address)
+        opt = scope["route_handler"].opt
+        if opt.get("public") is not True:
             verified = self._verify(_authorization(scope))
             caller = verified.caller
-            if not await is_live(caller):
-                raise Unauthenticated("The session of this access token was ended; sign in again.")
+            windows = windows_of_tenant(caller.tenant_id)
+            _pass(scope, windows, await admit(caller, windows))
             scope["user"], scope["auth"] = caller, verified
             structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, user_id=caller.user_id)
+        elif opt.get("limit_by_address") is True and (windows := windows_of_address(address)):
+            _pass(scope, windows, await debit(windows))
         await next_app(scope, receive, send)
 
     def _verify(self, header: bytes) -> VerifiedToken:
@@ -59,6 +66,16 @@ class Authentication(ASGIMiddleware):
             del self._remembered[next(iter(self._remembered))]
         self._remembered[header] = verified
         return verified
+
+
+def _pass(scope: Scope, windows: Sequence[Window], debited: Debit) -> None:
+    """Say in the answer, whatever it is, what is left.
+
+    Raises:
+        RateLimited: one of the windows is full.
+    """
+    scope["state"]["rate_limit_headers"] = headers_of(windows, debited)
+    refuse_if_full(debited)
 
 
 def _authorization(scope: Scope) -> bytes:

@@ -33,7 +33,7 @@ class AuthController(Controller):
 
     @post(
         "/register",
-        opt={"public": True},
+        opt={"public": True, "limit_by_address": True},
         operation_id="register",
         summary="Register a seller",
         responses=problems(EmailTaken, TooManySignIns),
@@ -44,7 +44,7 @@ class AuthController(Controller):
 
     @post(
         "/login",
-        opt={"public": True},
+        opt={"public": True, "limit_by_address": True},
         operation_id="login",
         summary="Sign in",
         status_code=200,
@@ -56,7 +56,7 @@ class AuthController(Controller):
 
     @post(
         "/refresh",
-        opt={"public": True},
+        opt={"public": True, "limit_by_address": True},
         operation_id="refresh",
         summary="Get a new token pair",
         status_code=200,
@@ -69,7 +69,12 @@ class AuthController(Controller):
         return await service.refresh(data.refresh_token)
 
     @post(
-        "/logout", opt={"public": True}, operation_id="logout", summary="Sign out", status_code=204, responses=problems(RefreshTokenInvalid)
+        "/logout",
+        opt={"public": True, "limit_by_address": True},
+        operation_id="logout",
+        summary="Sign out",
+        status_code=204,
+        responses=problems(RefreshTokenInvalid),
     )
     async def logout(self, data: JSONBody[RefreshTokenIn]) -> None:
         """Ends the session of the refresh token, which is all that is needed for it; its access tokens stop working at once."""

@@ -1,4 +1,4 @@
-"""Whether a login session still lives: asked for each request, answered by one GET.
+"""Whether a login session still lives: asked for each request, in the round trip that debits its rate limits.
 
 In Redis `session:{id}` is `live` for a minute, or `revoked` for as long as an access token could still be valid. If Redis has no answer, PostgreSQL
 decides. `live` is written only where nothing stands (SET NX), `revoked` over whatever stands: a request that looked before a revocation and writes
@@ -9,6 +9,7 @@ Redis as soon as it answers; until then another process may believe a `live` for
 """
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -18,8 +19,11 @@ import structlog
 from app.api.roles import Caller
 from app.auth.tokens import ACCESS_TOKEN_LIFETIME, LEEWAY
 from app.database import tenant_scope
+from app.errors import Unauthenticated
+from app.rate_limits.sliding_window import Debit, Marker, Window, debit
 from app.redis import REDIS_ERRORS, get_redis
 
+LIVE, REVOKED = b"live", b"revoked"
 LIVE_S: Final = 60
 REVOKED_S: Final = int((ACCESS_TOKEN_LIFETIME + LEEWAY).total_seconds()) + LIVE_S
 PAUSE_S: Final = 1.0
@@ -35,6 +39,20 @@ _untold: dict[UUID, float] = {}
 _telling: asyncio.Task[None] | None = None
 
 
+async def admit(caller: Caller, windows: Sequence[Window]) -> Debit:
+    """Whether the caller's session lives, and whether its request is one too many. One round trip, but for the first in a minute.
+
+    Raises:
+        Unauthenticated: the session was ended.
+        Unavailable: neither Redis nor PostgreSQL can tell.
+    """
+    debited = await debit(windows, Marker(_name(caller.session_id), REVOKED))
+    known = debited.marker if caller.session_id not in _untold else REVOKED
+    if known == REVOKED or (known is None and not await _look_up(caller)):
+        raise Unauthenticated("The session of this access token was ended; sign in again.")
+    return debited
+
+
 async def is_live(caller: Caller) -> bool:
     """Whether the login session of the caller was neither revoked, nor ran out, nor was erased.
 
@@ -43,16 +61,18 @@ async def is_live(caller: Caller) -> bool:
     """
     if caller.session_id in _untold:
         return False
-    name = f"session:{caller.session_id}"
-    known = await _ask(get_redis().get, name)
-    if known is not None:
-        return known == b"live"
+    known = await _ask(get_redis().get, _name(caller.session_id))
+    return await _look_up(caller) if known is None else known == LIVE
+
+
+async def _look_up(caller: Caller) -> bool:
+    """In PostgreSQL, for whom it may concern in the next minute."""
     async with tenant_scope(caller.tenant_id) as connection:
         live = bool(await connection.fetchval(STORED, caller.session_id))
     if live:
-        await _ask(get_redis().set, name, b"live", ex=LIVE_S, nx=True)
+        await _ask(get_redis().set, _name(caller.session_id), LIVE, ex=LIVE_S, nx=True)
     else:
-        await _ask(get_redis().set, name, b"revoked", ex=REVOKED_S)
+        await _ask(get_redis().set, _name(caller.session_id), REVOKED, ex=REVOKED_S)
     return live
 
 
@@ -76,11 +96,15 @@ async def _tell_later() -> None:
 
 async def _tell(session_id: UUID) -> bool:
     try:
-        await get_redis().set(f"session:{session_id}", b"revoked", ex=REVOKED_S)
+        await get_redis().set(_name(session_id), REVOKED, ex=REVOKED_S)
     except REDIS_ERRORS as error:
         log.warning("sessions.revocation_untold", session_id=session_id, error=str(error) or type(error).__name__)
         return False
     return True
+
+
+def _name(session_id: UUID) -> str:
+    return f"session:{session_id}"
 
 
 async def _ask(command: Any, *arguments: object, **options: object) -> bytes | None:

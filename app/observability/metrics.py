@@ -244,6 +244,17 @@ database_wait = Histogram(
     buckets=QUICK_S,
     registry=registry,
 )
+requests_rate_limited = Counter(
+    "stock_tracker_requests_rate_limited_total",
+    "Requests that were refused with 429, by the window that was full: of a tenant, of an address, or of all together.",
+    ["policy"],
+    registry=registry,
+)
+rate_limits_local = Counter(
+    "stock_tracker_rate_limits_local_total",
+    "Requests whose limits one process decided alone, since Redis had no answer.",
+    registry=registry,
+)
 database_unavailable = Counter(
     "stock_tracker_database_unavailable_total",
     "Transactions that failed because the database was away (`no_connection`, `connection_lost`) or could not do it at present (`refused`).",

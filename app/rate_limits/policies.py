@@ -1,0 +1,80 @@
+"""Which windows a request has to pass, and what its caller is told of them.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` names each window's quota and length, `RateLimit` what is left of the caller's own. The window slides,
+so `t`, the time until the whole quota is there again, is its length.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from uuid import UUID
+
+from app.errors import StockTrackerError
+from app.observability import metrics
+from app.rate_limits.sliding_window import WINDOW_S, Debit, Window
+from app.settings import get_settings
+
+
+class RateLimited(StockTrackerError):
+    """More requests came than this caller, or all callers together, may send within a minute. `Retry-After` says when there is room again."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, window: Window, retry_after_s: int) -> None:
+        whose = {"tenant": "of this tenant", "address": "from this address"}.get(window.policy, "of all callers together")
+        super().__init__(f"{window.limit} requests {whose} within {WINDOW_S} s are allowed; try again in {retry_after_s} s.")
+        self.retry_after = timedelta(seconds=retry_after_s)
+
+
+def windows_of_tenant(tenant_id: UUID) -> Sequence[Window]:
+    """The caller's own first."""
+    settings = get_settings()
+    windows = (
+        Window("tenant", str(tenant_id), settings.rate_limit_tenant_per_minute),
+        Window("global", "all", settings.rate_limit_global_per_minute),
+    )
+    return windows if all(window.limit for window in windows) else [window for window in windows if window.limit]
+
+
+def windows_of_address(address: str | None) -> Sequence[Window]:
+    """For sign-ins and what else needs no token. One household has a whole /64 of IPv6 (RFC 6177)."""
+    limit = get_settings().rate_limit_auth_per_minute
+    return [Window("address", _network(address), limit)] if limit else ()
+
+
+def refuse_if_full(debit: Debit) -> None:
+    """Raises:
+    RateLimited: one of the windows is full.
+    """
+    if debit.refused_by is not None:
+        metrics.requests_rate_limited.labels(debit.refused_by.policy).inc()
+        raise RateLimited(debit.refused_by, debit.retry_after_s)
+
+
+def headers_of(windows: Sequence[Window], debit: Debit) -> list[tuple[bytes, bytes]]:
+    """What each answer says of the windows that its request had to pass."""
+    if not windows:
+        return []
+    quotas = _quotas(tuple((window.policy, window.limit) for window in windows))
+    return [(b"ratelimit-policy", quotas), (b"ratelimit", b'"%s";r=%d;t=%d' % (windows[0].policy.encode(), debit.remaining, WINDOW_S))]
+
+
+@lru_cache(maxsize=64)
+def _quotas(policies: tuple[tuple[str, int], ...]) -> bytes:
+    return ", ".join(f'"{policy}";q={limit};w={WINDOW_S}' for policy, limit in policies).encode()
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str | None) -> str:
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:  # a Unix socket has no address
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
