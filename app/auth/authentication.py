@@ -11,9 +11,10 @@ from litestar.di import Provide
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.roles import Admission, Caller
-from app.audit.service import caller_address
+from app.api.roles import Admission, Caller, ServiceCaller
+from app.audit.service import caller_address, subject
 from app.auth.liveness import admit, is_live
+from app.auth.service_keys import is_service_key, verify_service_key
 from app.auth.tokens import VerifiedToken, read_access_token
 from app.errors import Unauthenticated
 from app.rate_limits.policies import headers_of, refuse_if_full, windows_of_address, windows_of_tenant
@@ -28,7 +29,8 @@ MAX_HEADER_BYTES: Final = 4096
 
 
 class Authentication(ASGIMiddleware):
-    """Puts the `Caller` of the request into `scope["user"]`, and the token that says so into `scope["auth"]`, or refuses with 401.
+    """Puts the `Caller` of the request into `scope["user"]`, and the token that says so into `scope["auth"]`, or refuses with 401. Who comes with a service key is a
+    `ServiceCaller`.
 
     A handler with `opt={"public": True}` is for everybody: the header isn't looked at; with `"limit_by_address": True` besides, no address may call it and its like more
     often than RATE_LIMIT_AUTH_PER_MINUTE.
@@ -41,16 +43,25 @@ class Authentication(ASGIMiddleware):
         client = scope["client"]
         address = client[0] if client else None
         caller_address.set(address)
+        subject.set(None)
         opt = scope["route_handler"].opt
-        if opt.get("public") is not True:
-            verified = self._verify(_authorization(scope))
+        if opt.get("public") is True:
+            if opt.get("limit_by_address") is True and (windows := windows_of_address(address)):
+                _pass(scope, windows, await debit(windows))
+        elif (key := _service_key(header := _authorization(scope))) is not None:
+            service = await verify_service_key(key)
+            scope["user"], scope["auth"] = service, None
+            structlog.contextvars.bind_contextvars(service_key_id=service.service_key_id)
+        else:
+            verified = self._verify(header)
             caller = verified.caller
             windows = windows_of_tenant(caller.tenant_id)
             _pass(scope, windows, await admit(caller, windows))
             scope["user"], scope["auth"] = caller, verified
             structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, user_id=caller.user_id)
-        elif opt.get("limit_by_address") is True and (windows := windows_of_address(address)):
-            _pass(scope, windows, await debit(windows))
+            if caller.service_key_id is not None:
+                subject.set(f"user:{caller.user_id}")
+                structlog.contextvars.bind_contextvars(service_key_id=caller.service_key_id)
         await next_app(scope, receive, send)
 
     def _verify(self, header: bytes) -> VerifiedToken:
@@ -72,7 +83,7 @@ def _pass(scope: Scope, windows: Sequence[Window], debited: Debit) -> None:
     """Say in the answer, whatever it is, what is left.
 
     Raises:
-        RateLimited: one of the windows is full.
+        TooManyRequests: one of the windows is full.
     """
     scope["state"]["rate_limit_headers"] = headers_of(windows, debited)
     refuse_if_full(debited)
@@ -83,6 +94,16 @@ def _authorization(scope: Scope) -> bytes:
     if len(given) != 1:
         raise Unauthenticated("Send one access token as `Authorization: Bearer …`.")
     return given[0]
+
+
+def _service_key(header: bytes) -> str | None:
+    scheme, _, token = header.partition(b" ")
+    text = token.strip().decode("latin-1")
+    return text if scheme.lower() == b"bearer" and is_service_key(text) else None
+
+
+def _service(request: Request[ServiceCaller, Any, Any]) -> object:
+    return request.user
 
 
 def _caller(request: Request[Caller, Any, Any]) -> Caller:
@@ -99,8 +120,9 @@ def _admission(request: Request[Caller, VerifiedToken, Any]) -> object:
 
 CALLER_DEPENDENCIES: Final[Mapping[str, Provide]] = {
     "caller": Provide(_caller, sync_to_thread=False),
+    "service": Provide(_service, sync_to_thread=False),
     "tenant_id": Provide(_tenant_id, sync_to_thread=False),
     "admission": Provide(_admission, sync_to_thread=False),
 }
 """For the application: `caller: NamedDependency[Caller]`, `tenant_id: NamedDependency[UUID]` and `admission: NamedDependency[Admission]` of handlers that name
-a role."""
+a role; `service: NamedDependency[ServiceCaller]` of those for services."""
