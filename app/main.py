@@ -14,8 +14,9 @@ from app.api.problem_details import EXCEPTION_HANDLERS
 from app.api.stop_signal import at_stop_signal
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.controllers import AuthController
-from app.auth.guards import RoleCheck
+from app.auth.guards import RoleCheck, refuse_handlers_that_name_nobody
 from app.cache import close_cache, open_cache
+from app.credentials.connect.controllers import ConnectController
 from app.credentials.controllers import CredentialController
 from app.credentials.factory import close_marketplace_connections
 from app.database import database
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     app = Litestar(
         [
             api,
+            ConnectController,
             create_health_router({"database": _check_database, "redis": _check_redis, "migrations": _check_migrations}),
             create_schema_router(settings.public_url),
         ],
@@ -99,6 +101,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         lifespan=[resources],
         logging_config=None,
     )
+    refuse_handlers_that_name_nobody(app)
     app.asgi_handler = StandardHeaders(AccessLog(app.asgi_handler))
     return app
 

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from app.auth.retention import remove_old_sessions
+from app.credentials.retention import remove_old_links
 from app.database import system_scope
 from app.errors import Unavailable
 from app.products.retention import remove_old_sightings
@@ -39,7 +40,7 @@ class Housekeeping:
             "runs": partial(remove_old_runs, kept=runs),
             "events": partial(remove_old_events, kept=events),
         }
-        self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "sightings": remove_old_sightings}
+        self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "links": remove_old_links, "sightings": remove_old_sightings}
         self._passes = 0
         self._ahead: list[tuple[str, Walk]] = []
         self._position: Position | None = None

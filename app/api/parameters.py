@@ -44,7 +44,10 @@ def parameters_of(handler: BaseRouteHandler) -> list[Parameter]:
 
 
 class StrictQuery(ASGIMiddleware):
-    """Refuses unknown, repeated, missing and wrong query parameters, and names them. It belongs behind the authentication."""
+    """Refuses unknown, repeated, missing and wrong query parameters, and names them. It belongs behind the authentication.
+
+    A handler with `opt={"any_query": True}` takes any: a page, whose address people pass on by ways that add to it.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -53,6 +56,9 @@ class StrictQuery(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler = cast("BaseRouteHandler", scope["route_handler"])
+        if handler.opt.get("any_query") is True:
+            await next_app(scope, receive, send)
+            return
         query = self._queries.get(handler)
         if query is None:
             query = self._queries[handler] = _Query(handler)

@@ -1,19 +1,22 @@
 """Credentials over HTTP."""
 
+from typing import Any
 from uuid import UUID
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.api.problem_details import problems
 from app.api.roles import Caller, Role
 from app.credentials import service
-from app.credentials.schemas import CredentialOut, CredentialsPatch, CredentialsUpdated
+from app.credentials.links import create_link
+from app.credentials.schemas import CredentialOut, CredentialsPatch, CredentialsUpdated, LinkIn, LinkOut
 from app.credentials.tables import Provider
 from app.credentials.verification import KeysRejected
 from app.errors import CredentialsMissing
 from app.marketplaces.errors import MarketplaceDown, RateLimited
+from app.settings import get_settings
 
 
 class CredentialController(Controller):
@@ -38,6 +41,14 @@ class CredentialController(Controller):
         credentials = await service.update_credentials(caller.tenant_id, caller.actor, data, verify=verify)
         return CredentialsUpdated("Credentials updated successfully", credentials)
 
+    @post("/links", opt={"role": Role.OWNER}, operation_id="createCredentialLink", summary="Make a page for giving a key")
+    async def create_link(self, request: Request[Any, Any, Any], caller: NamedDependency[Caller], data: JSONBody[LinkIn]) -> LinkOut:
+        """For 15 minutes the seller can give the provider's key there, in a browser and in no chat. It works once, without JavaScript, in Russian and English,
+        says where the key is made, and checks it as `PATCH` does. Five pages of a tenant are open at most; one more takes the place of the oldest.
+        """
+        token, expires_at = await create_link(caller.tenant_id, caller.actor, data.provider)
+        return LinkOut(f"{get_settings().public_url or str(request.base_url).rstrip('/')}/connect/{token}", expires_at)
+
     @post(
         "/{provider:str}/verify",
         opt={"role": Role.OWNER},
@@ -47,7 +58,8 @@ class CredentialController(Controller):
         responses=problems(CredentialsMissing, RateLimited, MarketplaceDown),
     )
     async def verify_credentials(self, tenant_id: NamedDependency[UUID], provider: FromPath[Provider]) -> CredentialOut:
-        """Asks the marketplace whether it accepts the key, and keeps the answer. The first time that it does starts a sync."""
+        """Asks the marketplace whether it accepts the key, and keeps the answer. The first time that it does starts a sync.
+        Google is not asked yet: the account is read again, and stays `unverified`."""
         return await service.verify_credentials(tenant_id, provider)
 
     @delete(

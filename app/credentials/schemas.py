@@ -97,3 +97,21 @@ class CredentialsUpdated(Out, frozen=True):
 
     message: Annotated[str, Meta(examples=["Credentials updated successfully"])]
     credentials: list[CredentialOut]
+
+
+class LinkIn(In, frozen=True):
+    """For whom a key will be given."""
+
+    provider: Provider
+
+
+class LinkOut(Out, frozen=True):
+    """A page that works once, until `expires_at`. Its address is shown once: send it to the seller, and to nobody else."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "url": "https://stock.example.com/connect/Yl0mJc8XWmQ1n5o3TqkzGfWzV7n0b4rC2sHdE9uAxPI",
+        "expires_at": "2026-11-22T10:15:00Z",
+    }
+
+    url: str
+    expires_at: datetime

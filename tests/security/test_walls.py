@@ -20,11 +20,14 @@ pytestmark = pytest.mark.anyio
 
 # Who may see all tenants, and why that can't be less.
 WHO_USES_THE_SYSTEM_DOOR = {
+    "app/auth/service_keys.py": "a service's key belongs to no tenant",
+    "app/auth/telegram.py": "sign-in happens before a tenant is known",
     "app/auth/service.py": "sign-in happens before a tenant is known",
     "app/auth/sessions.py": "a refresh token comes without a tenant",
     "app/credentials/expiry.py": "the daily look at all keys that end soon",
     "app/credentials/rechecks.py": "whose key is due to be shown to its marketplace again",
     "app/cli/keys.py": "an operator counts the values that each master key holds",
+    "app/credentials/links.py": "a one-time page is asked for by its token alone",
     "app/credentials/rotation.py": "a rotation seals all tenants' values anew",
     "app/credentials/sharing.py": "which shop several tenants have a key of, to warn each without naming the other",
     "app/cli/operating.py": "an operator's command looks whether the database is as it must be",
