@@ -17,12 +17,14 @@ The subjects add their own leaves beside their use:
     │   └── SyncAlreadyFinished       409  sync_already_finished       app.sync.cancel
     ├── Unavailable                   503  unavailable
     │   └── StreamsExhausted          503  streams_exhausted           app.runs.progress
+    ├── TooManyRequests               429  rate_limited                app.rate_limits.policies
     ├── TooManyStreams                429  too_many_streams            app.runs.progress
     ├── MarketplaceError              502  marketplace_error           app.marketplaces.errors: the whole tree
     ├── CredentialsUnreadable         500  credentials_unreadable      app.vault
     └── StartRefused                                                   the process can't start: one line, exit code 2
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
@@ -96,6 +98,18 @@ class CredentialsMissing(Conflict):
 
     code = "credentials_missing"
     title = "Credentials missing"
+
+
+class TooManyRequests(StockTrackerError):
+    """More requests came than this caller, or all callers together, may send within a minute. `Retry-After` says when there is room again."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, retry_after: timedelta = timedelta(seconds=60)) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Unavailable(StockTrackerError):

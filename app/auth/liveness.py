@@ -48,7 +48,7 @@ async def admit(caller: Caller, windows: Sequence[Window]) -> Debit:
     """
     debited = await debit(windows, Marker(_name(caller.session_id), REVOKED))
     known = debited.marker if caller.session_id not in _untold else REVOKED
-    if known == REVOKED or (known is None and not await _look_up(caller)):
+    if known == REVOKED or (known is None and not await _look_up(caller, tell=not debited.is_local)):
         raise Unauthenticated("The session of this access token was ended; sign in again.")
     return debited
 
@@ -62,16 +62,16 @@ async def is_live(caller: Caller) -> bool:
     if caller.session_id in _untold:
         return False
     known = await _ask(get_redis().get, _name(caller.session_id))
-    return await _look_up(caller) if known is None else known == LIVE
+    return await _look_up(caller, tell=True) if known is None else known == LIVE
 
 
-async def _look_up(caller: Caller) -> bool:
-    """In PostgreSQL, for whom it may concern in the next minute."""
+async def _look_up(caller: Caller, *, tell: bool) -> bool:
+    """In PostgreSQL; Redis is told, for who asks within the next minute, unless it had no answer just now."""
     async with tenant_scope(caller.tenant_id) as connection:
         live = bool(await connection.fetchval(STORED, caller.session_id))
-    if live:
+    if live and tell:
         await _ask(get_redis().set, _name(caller.session_id), LIVE, ex=LIVE_S, nx=True)
-    else:
+    elif tell:
         await _ask(get_redis().set, _name(caller.session_id), REVOKED, ex=REVOKED_S)
     return live
 

@@ -10,23 +10,12 @@ from datetime import timedelta
 from functools import lru_cache
 from uuid import UUID
 
-from app.errors import StockTrackerError
+from app.errors import TooManyRequests
 from app.observability import metrics
 from app.rate_limits.sliding_window import WINDOW_S, Debit, Window
 from app.settings import get_settings
 
-
-class RateLimited(StockTrackerError):
-    """More requests came than this caller, or all callers together, may send within a minute. `Retry-After` says when there is room again."""
-
-    status = 429
-    code = "rate_limited"
-    title = "Too many requests"
-
-    def __init__(self, window: Window, retry_after_s: int) -> None:
-        whose = {"tenant": "of this tenant", "address": "from this address"}.get(window.policy, "of all callers together")
-        super().__init__(f"{window.limit} requests {whose} within {WINDOW_S} s are allowed; try again in {retry_after_s} s.")
-        self.retry_after = timedelta(seconds=retry_after_s)
+WHOSE = {"tenant": "of this tenant", "address": "from this address", "global": "of all callers together"}
 
 
 def windows_of_tenant(tenant_id: UUID) -> Sequence[Window]:
@@ -47,11 +36,14 @@ def windows_of_address(address: str | None) -> Sequence[Window]:
 
 def refuse_if_full(debit: Debit) -> None:
     """Raises:
-    RateLimited: one of the windows is full.
+    TooManyRequests: one of the windows is full.
     """
-    if debit.refused_by is not None:
-        metrics.requests_rate_limited.labels(debit.refused_by.policy).inc()
-        raise RateLimited(debit.refused_by, debit.retry_after_s)
+    if (window := debit.refused_by) is not None:
+        metrics.requests_rate_limited.labels(window.policy).inc()
+        raise TooManyRequests(
+            f"{window.limit} requests {WHOSE[window.policy]} are allowed within {WINDOW_S} s; try again in {debit.retry_after_s} s.",
+            timedelta(seconds=debit.retry_after_s),
+        )
 
 
 def headers_of(windows: Sequence[Window], debit: Debit) -> list[tuple[bytes, bytes]]:

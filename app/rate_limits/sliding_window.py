@@ -121,17 +121,16 @@ _away_until = 0.0
 async def debit(windows: Sequence[Window], marker: Marker | None = None) -> Debit:
     """Let a request through all of the windows, or none. Never fails: without Redis the process decides alone."""
     global _away_until
-    now = monotonic()
-    if now >= _away_until:
+    if monotonic() >= _away_until:
         keys = [marker.name if marker else "", *(f"rate:{window.name}" for window in windows)]
         arguments: list[Any] = [marker.void if marker else b"", *(window.limit for window in windows)]
         try:
             value, refused, wait_s, remaining = await _script(keys, arguments, client=get_redis())
         except REDIS_ERRORS as error:
-            _away_until = now + PAUSE_S
+            _away_until = monotonic() + PAUSE_S
             log.warning("rate_limits.redis_away", error=str(error) or type(error).__name__)
         else:
             return Debit(windows[refused - 1] if refused else None, wait_s, remaining, value, is_local=False)
     metrics.rate_limits_local.inc()
-    refused, wait_s, remaining = _local.debit([(window.name, window.limit) for window in windows], now)
+    refused, wait_s, remaining = _local.debit([(window.name, window.limit) for window in windows], monotonic())
     return Debit(windows[refused - 1] if refused else None, wait_s, remaining, None, is_local=True)

@@ -22,6 +22,7 @@ from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck
 from app.cache import close_cache, open_cache
+from app.rate_limits import sliding_window
 from app.redis import get_redis, start_redis, stop_redis
 from app.settings import Settings, get_settings
 from app.tenants.controllers import TenantController
@@ -129,7 +130,7 @@ async def redis(settings: Settings, anyio_backend: str) -> AsyncIterator[None]:
 
 async def forget_sessions() -> None:
     """What this process knows of login sessions besides Redis and PostgreSQL."""
-    liveness._away_until = 0.0
+    liveness._away_until = sliding_window._away_until = 0.0
     liveness._untold.clear()
     if liveness._telling is not None:
         await liveness._telling

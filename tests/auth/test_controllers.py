@@ -29,7 +29,7 @@ async def test_registering_answers_with_tokens_the_tenant_and_the_user(client: h
     assert body.keys() == {"access_token", "refresh_token", "token_type", "expires_in", "tenant", "user"}
     assert body["token_type"] == "bearer"
     assert body["expires_in"] == 900
-    assert body["user"].keys() == {"id", "email", "created_at"}
+    assert body["user"].keys() == {"id", "email", "telegram_user_id", "created_at"}
     assert body["user"]["email"] == "tg12345@example.com"
     assert body["tenant"]["name"] == "Romashka"
     assert body["tenant"]["marketplace_type"] == "wildberries"
@@ -42,7 +42,12 @@ async def test_both_tokens_of_a_registration_are_usable_at_once(client: httpx.As
     refreshed = await seller.refresh()
 
     assert me.status_code == 200
-    assert me.json()["user"] == {"id": str(seller.user_id), "email": seller.email, "created_at": me.json()["user"]["created_at"]}
+    assert me.json()["user"] == {
+        "id": str(seller.user_id),
+        "email": seller.email,
+        "telegram_user_id": None,
+        "created_at": me.json()["user"]["created_at"],
+    }
     assert me.json()["tenant"]["id"] == str(seller.tenant_id)
     assert me.json()["role"] == "owner"
     assert refreshed.status_code == 200

@@ -31,7 +31,7 @@ from app.api.parameters import Parameter, parameters_of
 from app.api.problem_details import MEDIA_TYPE, BodyTooLarge, problems
 from app.api.roles import Role
 from app.api.structs import schema_of
-from app.errors import Forbidden, InvalidInput, NotFound, StockTrackerError, Unauthenticated
+from app.errors import Forbidden, InvalidInput, NotFound, StockTrackerError, TooManyRequests, Unauthenticated
 
 JsonObject = dict[str, Any]
 
@@ -40,13 +40,24 @@ The contract between Stock Tracker and the bots that call it.
 
 JSON in UTF-8, `snake_case`. Times are RFC 3339 in UTC, ids are UUIDs, money is a decimal string with a `currency` beside it. Request bodies
 and queries are strict: an unknown field or parameter is an error that names it. Errors are `application/problem+json` (RFC 9457); switch on
-`code`. Every answer carries `X-Request-ID`; send your own to find a request again. Lists are read page by page: send `next_cursor` back as
+`code`. Every answer carries `X-Request-ID`; send your own to find a request again. `RateLimit` says how many requests you have left; after 429 wait for
+`Retry-After` seconds. Lists are read page by page: send `next_cursor` back as
 `cursor` until it is null.
 """
 
 SECURITY_SCHEME = "accessToken"
 
-_REQUEST_ID = {"description": "The id of the request: the caller's, if it sent a sane one.", "schema": {"type": "string"}}
+_HEADERS: JsonObject = {
+    "X-Request-ID": {"description": "The id of the request: the caller's, if it sent a sane one.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {
+        "description": "How many requests are let through within how many seconds, by draft-ietf-httpapi-ratelimit-headers. Left out where there is no limit.",
+        "schema": {"type": "string", "examples": ['"tenant";q=600;w=60, "global";q=60000;w=60']},
+    },
+    "RateLimit": {
+        "description": "How many are left to this caller; after `t` seconds without a request there are all of them again.",
+        "schema": {"type": "string", "examples": ['"tenant";r=599;t=60']},
+    },
+}
 
 
 def openapi_document(app: Litestar, public_url: str = "") -> JsonObject:
@@ -71,7 +82,7 @@ def openapi_document(app: Litestar, public_url: str = "") -> JsonObject:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
-            "headers": {"X-Request-ID": _REQUEST_ID},
+            "headers": _HEADERS,
             "securitySchemes": {
                 SECURITY_SCHEME: {
                     "type": "http",
@@ -164,6 +175,10 @@ def _is_public(handler: HTTPRouteHandler) -> bool:
     return handler.opt.get("public") is True
 
 
+def _is_limited(handler: HTTPRouteHandler) -> bool:
+    return not _is_public(handler) or handler.opt.get("limit_by_address") is True
+
+
 def _parameters(operation: _Operation, schemas: _Schemas) -> Iterator[JsonObject]:
     declared = [p for p in parameters_of(operation.handler) if p.location != "path" or p.name in operation.path_parameters]
     consumed = {p.name for p in declared if p.location == "path"}
@@ -207,7 +222,8 @@ def _responses(operation: _Operation, schemas: _Schemas) -> JsonObject:
             else:
                 responses[status] = described
     for response in responses.values():
-        response.setdefault("headers", {})["X-Request-ID"] = {"$ref": "#/components/headers/X-Request-ID"}
+        for name in _HEADERS if _is_limited(handler) else ("X-Request-ID",):
+            response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
     return {str(status): response for status, response in sorted(responses.items())}
 
 
@@ -250,6 +266,8 @@ def _implied_errors(operation: _Operation) -> Iterator[type[StockTrackerError]]:
         yield Unauthenticated
     if handler.opt.get("role") is Role.OWNER:
         yield Forbidden
+    if _is_limited(handler):
+        yield TooManyRequests
     if operation.path_parameters:
         yield NotFound
     if handler.parsed_data_field is not None:

@@ -172,6 +172,7 @@ def test_errors_follow_from_what_a_handler_is_and_from_what_it_declares(document
     assert codes(document["paths"]["/shops"]["get"]) == {
         "401": ["not_authenticated"],
         "422": ["validation_failed"],
+        "429": ["rate_limited"],
         "500": ["internal_error"],
     }
     assert codes(document["paths"]["/shops"]["post"]) == {
@@ -187,6 +188,7 @@ def test_errors_follow_from_what_a_handler_is_and_from_what_it_declares(document
         "403": ["forbidden"],
         "404": ["not_found"],
         "422": ["validation_failed"],
+        "429": ["rate_limited"],
         "500": ["internal_error"],
     }
 
@@ -197,6 +199,8 @@ def test_other_answers_and_headers_are_told(document: dict[str, Any]) -> None:
     assert responses["200"]["description"] == "There was one."
     assert responses["201"]["headers"].keys() == {"Location", "X-Request-ID"}
     assert all("X-Request-ID" in response["headers"] for response in responses.values())
+    limited = document["paths"]["/shops"]["get"]["responses"]
+    assert all(response["headers"].keys() >= {"X-Request-ID", "RateLimit", "RateLimit-Policy"} for response in limited.values())
     assert "content" not in document["paths"]["/shops/{shop_id}"]["delete"]["responses"]["204"]
     assert list(document["paths"]["/shops/{shop_id}/picture"]["get"]["responses"]["200"]["content"]) == ["image/png"]
 
