@@ -5,13 +5,13 @@ The policy names the style by its hash, so that markup of any other origin could
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Final
 
-from app.credentials.connect.words import LANGUAGE_NAMES, LANGUAGES, NAMES, WORDS, Field, Language
+from app.credentials.connect.words import LANGUAGE_NAMES, LANGUAGES, NAMES, WORDS, Field, Language, Words
 from app.credentials.links import Link
 from app.credentials.schemas import CredentialOut
 from app.credentials.tables import Provider
@@ -36,15 +36,12 @@ def form(link: Link, language: Language, *, values: Mapping[str, str] | None = N
     """The form. `errors` are sentences by field, `values` what was given before; of these no secret is shown again."""
     words, provider = WORDS[language], link.provider
     values, errors = values or {}, errors or {}
-    steps = "".join(f"<li>{escape(step)}</li>" for step in words.steps[provider])
-    boxes = "".join(f"<li>{escape(box)}</li>" for box in words.boxes[provider])
-    rejected = f'<div class="notice bad" role="alert"><p>{escape(words.rejected_title)}</p></div>' if errors else ""
     body = (
         f"<h1>{escape(words.title[provider])}</h1>"
         f'<p class="quiet">{escape(words.for_company)} {escape(link.company_name)}</p>'
-        f"{rejected}"
-        f"<h2>{escape(words.steps_title)}</h2><ol>{steps}</ol>"
-        + (f'<h2>{escape(words.tick[provider])}</h2><ul class="boxes">{boxes}</ul>' if boxes else "")
+        + _rejection(words, errors)
+        # Who tries again has read it, and sees at once what is wrong.
+        + f"<details{'' if errors else ' open'}><summary>{escape(words.steps_title)}</summary>{_instructions(words, provider)}</details>"
         + f'<form method="post" action="?lang={language}" autocomplete="off" novalidate>'
         + "".join(_field(field, values.get(field.name, ""), errors.get(field.name)) for field in words.fields[provider])
         + f'<button type="submit">{escape(words.submit)}</button></form>'
@@ -55,21 +52,45 @@ def form(link: Link, language: Language, *, values: Mapping[str, str] | None = N
 def outcome(link: Link, language: Language, credential: CredentialOut) -> str:
     """What became of the key that was stored."""
     words, provider = WORDS[language], link.provider
-    checked = credential.status is not CredentialStatus.UNVERIFIED
-    title = words.accepted_title if checked else words.unverified_title
-    facts = [(words.account, f"{NAMES[provider]}, {link.company_name}"), (words.key, credential.masked or "")]
-    if provider is Provider.OZON and credential.seller_id:
-        facts.append(("Client ID", credential.seller_id))
-    if credential.expires_at:
-        facts.append((words.valid_until, f"{credential.expires_at:%d.%m.%Y}" if language == "ru" else f"{credential.expires_at:%Y-%m-%d}"))
-    advice = f'<div class="notice wait"><p>{escape(credential.advice)}</p></div>' if credential.advice else ""
+    kind, sign, title, text = "good", "✓", words.accepted_title, words.accepted
+    if credential.status is CredentialStatus.UNVERIFIED:
+        kind, sign, title, text = "waiting", "…", words.unverified_title, words.unverified[provider]
+    elif credential.missing_scopes:
+        kind, sign, title, text = "waiting", "!", words.partial_title, words.partial
+    advice = f"{credential.advice} {words.again if credential.missing_scopes else ''}" if credential.advice else ""
+    notice = f'<div class="notice wait"><p>{escape(advice)}</p></div>' if advice else ""
     body = (
-        f'<span class="sign" aria-hidden="true">{"✓" if checked else "…"}</span><h1>{escape(title)}</h1>'
-        f"<p>{escape(words.accepted if checked else words.unverified[provider])}</p>{advice}"
-        f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in facts)}</dl>"
+        f'<span class="sign" aria-hidden="true">{sign}</span><h1>{escape(title)}</h1><p>{escape(text)}</p>{notice}'
+        f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in _facts(link, language, credential))}</dl>"
         f'<p class="quiet">{escape(words.close)}</p>'
     )
-    return _page(language, title, body, kind="good" if checked else "waiting")
+    return _page(language, title, body, kind=kind)
+
+
+def _facts(link: Link, language: Language, credential: CredentialOut) -> Iterator[tuple[str, str]]:
+    words = WORDS[language]
+    if link.provider is Provider.GOOGLE:
+        yield words.company, link.company_name
+    else:
+        yield words.shop, f"{NAMES[link.provider]}, {link.company_name}"
+    yield words.key, credential.masked or ""
+    if link.provider is Provider.OZON and credential.seller_id:
+        yield "Client ID", credential.seller_id
+    if credential.expires_at:
+        yield words.valid_until, f"{credential.expires_at:%d.%m.%Y}" if language == "ru" else f"{credential.expires_at:%Y-%m-%d}"
+
+
+def _rejection(words: Words, errors: Mapping[str, str]) -> str:
+    """Above a key that was tried; a field that was only left empty says so itself."""
+    if all(error == words.empty for error in errors.values()):
+        return ""
+    return f'<div class="notice bad" role="alert"><p>{escape(words.rejected_title)}</p></div>'
+
+
+def _instructions(words: Words, provider: Provider) -> str:
+    steps = "".join(f"<li>{escape(step)}</li>" for step in words.steps[provider])
+    boxes = "".join(f"<li>{escape(box)}</li>" for box in words.boxes[provider])
+    return f"<ol>{steps}</ol>" + (f'<h2>{escape(words.tick[provider])}</h2><ul class="boxes">{boxes}</ul>' if boxes else "")
 
 
 def gone(language: Language) -> str:

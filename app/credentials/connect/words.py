@@ -25,7 +25,7 @@ class Field(NamedTuple):
 
 
 class Words(NamedTuple):
-    """Of one language. `steps` have `<b>`-free plain text; boxes to tick stand in `boxes`."""
+    """Of one language: plain text, which the page escapes."""
 
     title: dict[Provider, str]
     for_company: str
@@ -40,10 +40,14 @@ class Words(NamedTuple):
     rejected_title: str
     accepted_title: str
     accepted: str
+    partial_title: str
+    partial: str
+    again: str
     unverified_title: str
     unverified: dict[Provider, str]
     key: str
-    account: str
+    shop: str
+    company: str
     valid_until: str
     close: str
     gone_title: str
@@ -111,11 +115,14 @@ RU: Final = Words(
         ),
     },
     submit="Проверить и подключить",
-    safe="Ключ хранится в зашифрованном виде. Его не увидит никто, даже в чате с ботом.",
+    safe="Ключ хранится в зашифрованном виде и не попадает в переписку.",
     empty="Заполните это поле.",
     rejected_title="Ключ не подошёл",
     accepted_title="Готово, магазин подключён",
     accepted="Ключ принят. Данные начнут загружаться сами, бот сообщит, когда всё будет готово.",
+    partial_title="Магазин подключён, но не полностью",
+    partial="Ключ принят. Загрузится то, что он позволяет.",
+    again="Для нового ключа попросите у бота новую ссылку.",
     unverified_title="Сохранено, но ещё не проверено",
     unverified={
         Provider.WILDBERRIES: "Wildberries сейчас не отвечает. Ключ сохранён и будет проверен при следующей загрузке — делать ничего не нужно.",
@@ -123,11 +130,12 @@ RU: Final = Words(
         Provider.GOOGLE: "Таблица и ключ сохранены. Доступ к таблице будет проверен при первой выгрузке.",
     },
     key="Ключ",
-    account="Магазин",
+    shop="Магазин",
+    company="Компания",
     valid_until="Действует до",
     close="Можно закрыть эту страницу и вернуться в чат.",
     gone_title="Ссылка больше не работает",
-    gone="Ссылка действует 15 минут и только один раз. Если вы только что отправили ключ, он уже сохранён. Иначе попросите у бота новую ссылку.",
+    gone="Ссылка действует 15 минут и только один раз. Если ключ уже был принят, всё в порядке. Если нет, попросите у бота новую ссылку.",
     failed_title="Не получилось",
     failed="Что-то пошло не так на нашей стороне. Подождите минуту, откройте ссылку ещё раз и повторите.",
 )
@@ -200,11 +208,14 @@ EN: Final = Words(
         ),
     },
     submit="Check and connect",
-    safe="The key is stored encrypted. Nobody gets to see it, not even in the chat with the bot.",
+    safe="The key is stored encrypted, and never stands in a chat.",
     empty="Please fill this in.",
     rejected_title="This key does not work",
     accepted_title="Done, the shop is connected",
     accepted="The key was accepted. The data will load by itself, and the bot will tell you when it is there.",
+    partial_title="The shop is connected, though not all of it",
+    partial="The key was accepted. What it allows will be loaded.",
+    again="For a new key, ask the bot for a new link.",
     unverified_title="Stored, and not checked yet",
     unverified={
         Provider.WILDBERRIES: "Wildberries does not answer at the moment. The key is stored and will be checked by the next sync; there is nothing to do.",
@@ -212,11 +223,12 @@ EN: Final = Words(
         Provider.GOOGLE: "The spreadsheet and the key are stored. Whether they work together will show at the first export.",
     },
     key="Key",
-    account="Shop",
+    shop="Shop",
+    company="Company",
     valid_until="Valid until",
     close="You can close this page and go back to the chat.",
     gone_title="This link does not work any more",
-    gone="A link works for 15 minutes, and once. If you have just sent the key, it is stored already. Otherwise ask the bot for a new link.",
+    gone="A link works for 15 minutes, and once. If a key was accepted by it, all is well. If not, ask the bot for a new one.",
     failed_title="That did not work",
     failed="Something went wrong on our side. Wait a minute, open the link again, and repeat it.",
 )
