@@ -29,9 +29,9 @@ def windows_of_tenant(tenant_id: UUID) -> Sequence[Window]:
 
 
 def windows_of_address(address: str | None) -> Sequence[Window]:
-    """For sign-ins and what else needs no token. One household has a whole /64 of IPv6 (RFC 6177)."""
+    """For sign-ins and what else needs no token."""
     limit = get_settings().rate_limit_auth_per_minute
-    return [Window("address", _network(address), limit)] if limit else ()
+    return [Window("address", network_of(address), limit)] if limit else ()
 
 
 def refuse_if_full(debit: Debit) -> None:
@@ -60,7 +60,8 @@ def _quotas(policies: tuple[tuple[str, int], ...]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _network(address: str | None) -> str:
+def network_of(address: str | None) -> str:
+    """What counts as one place: an IPv4 address; of IPv6 a /64, which one household has as a whole (RFC 6177)."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:  # a Unix socket has no address
