@@ -9,10 +9,14 @@ The subjects add their own leaves beside their use:
     ├── Unauthenticated               401  not_authenticated
     │   ├── InvalidCredentials        401  invalid_credentials         app.auth.service
     │   ├── RefreshTokenInvalid …     401  refresh_token_…             app.auth.sessions
+    │   ├── InitDataInvalid …         401  init_data_…                 app.auth.init_data, app.auth.telegram
     ├── Forbidden                     403  forbidden
     ├── NotFound                      404  not_found                   also: it belongs to another tenant
+    │   └── TelegramUserUnknown       404  telegram_user_unknown       app.auth.telegram
     ├── Conflict                      409  conflict
     │   ├── EmailTaken                409  email_taken                 app.auth.service
+    │   ├── ServiceKeyExists          409  service_key_exists          app.auth.service_keys
+    │   ├── TelegramNotConfigured     409  telegram_not_configured     app.auth.telegram
     │   ├── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
     │   └── SyncAlreadyFinished       409  sync_already_finished       app.sync.cancel
     ├── Unavailable                   503  unavailable

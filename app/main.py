@@ -13,6 +13,7 @@ from app.api.parameters import StrictQuery
 from app.api.problem_details import EXCEPTION_HANDLERS
 from app.api.stop_signal import at_stop_signal
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
+from app.auth.bot_controllers import ServiceLinkController, TelegramController
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck, refuse_handlers_that_name_nobody
 from app.cache import close_cache, open_cache
@@ -74,7 +75,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         API_PATH,
         route_handlers=[
             AuthController,
+            TelegramController,
             TenantController,
+            ServiceLinkController,
             CredentialController,
             SyncController,
             SyncCancelController,

@@ -90,6 +90,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     data_dir = Path(read.text("DATA_DIR", ".data")).absolute()
     if not production:
         read.defaults = {**_running_servers(data_dir), **read.defaults}
+    bot_id, bot_token = read.telegram_bot()
     settings = Settings(
         app_env=cast('Literal["development", "production"]', app_env),
         database_url=Secret(read.url("DATABASE_URL", ("postgresql", "postgres"), "postgresql://user:password@host:5432/name")),
@@ -119,8 +120,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         wb_common_api_url=read.web_address("WB_COMMON_API_URL", "https://common-api.wildberries.ru"),
         wb_client_secret=Secret(value) if (value := read.text("WB_CLIENT_SECRET", "")) else None,
         ozon_api_url=read.web_address("OZON_API_URL", "https://api-seller.ozon.ru"),
-        telegram_bot_id=read.number("TELEGRAM_BOT_ID", 0, 0, 2**52) or None,
-        telegram_bot_token=Secret(value) if (value := read.text("TELEGRAM_BOT_TOKEN", "")) else None,
+        telegram_bot_id=bot_id,
+        telegram_bot_token=bot_token,
         marketplace_limits_enabled=read.flag("MARKETPLACE_LIMITS_ENABLED", default=True),
         rate_limit_tenant_per_minute=read.number("RATE_LIMIT_TENANT_PER_MINUTE", 600, 0, 10_000_000),
         rate_limit_global_per_minute=read.number("RATE_LIMIT_GLOBAL_PER_MINUTE", 60_000, 0, 10_000_000),
@@ -225,6 +226,22 @@ class _Reader:
                 self.faults.append(f"{name}: value {position} is malformed; it must be {form}.")
         return tuple(Secret(value) for value in values)
 
+    def telegram_bot(self) -> tuple[int | None, Secret | None]:
+        """The bot's id and its token, which begins with the id; the one is enough."""
+        bot_id, token = self.text("TELEGRAM_BOT_ID", ""), self.text("TELEGRAM_BOT_TOKEN", "")
+        if bot_id and not _BOT_ID.fullmatch(bot_id):
+            self.faults.append(
+                f"TELEGRAM_BOT_ID is {bot_id!r}; it must be a bot's number, for example 123456789: what stands before the colon of its token."
+            )
+            return None, None
+        form = _BOT_TOKEN.fullmatch(token)
+        if token and form is None:
+            self.faults.append("TELEGRAM_BOT_TOKEN is malformed; it must be as BotFather gave it: digits, a colon, and 30 or more letters.")
+            return None, None
+        if form is not None and bot_id and form[1] != bot_id:
+            self.faults.append("TELEGRAM_BOT_ID and TELEGRAM_BOT_TOKEN are of two bots; set one of them, or both of the same bot.")
+        return int(form[1] if form else bot_id or 0) or None, Secret(token) if form else None
+
     def each(self, name: str, default: str, parse: Callable[[str], Value], example: str) -> tuple[Value, ...]:
         text = self.text(name, default)
         try:
@@ -232,6 +249,10 @@ class _Reader:
         except ValueError:
             self.faults.append(f"{name} is {text!r}; it must be a comma-separated list such as {example}.")
             return ()
+
+
+_BOT_ID = re.compile(r"[1-9][0-9]{0,14}")
+_BOT_TOKEN = re.compile(rf"({_BOT_ID.pattern}):[A-Za-z0-9_-]{{30,100}}")
 
 
 def _has_scheme(value: str, schemes: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
 """Real servers for all tests: embedded ones, or those that TEST_DATABASE_URL and TEST_REDIS_URL name.
 
 One database is migrated and kept as a template; each test process works in a clone of it, as the application's own ordinary role, with real
-commits. After each test that touched it the tenants and users are deleted, and all else goes with them.
+commits. After each test that touched it the tenants, users and service keys are deleted, and all else goes with them.
 """
 
 import asyncio
@@ -131,6 +131,8 @@ async def clean_database(open_database: str, redis_url: str) -> AsyncIterator[st
     async with system_scope() as connection:
         await connection.execute("DELETE FROM tenants")
         await connection.execute("DELETE FROM users")
+        await connection.execute("DELETE FROM service_keys")
+        await connection.execute("DELETE FROM web_app_sign_ins")
         await connection.execute("DELETE FROM sync_pauses")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from app.auth.retention import remove_old_sessions
+from app.auth.retention import remove_old_sessions, remove_used_launches
 from app.credentials.retention import remove_old_links
 from app.database import system_scope
 from app.errors import Unavailable
@@ -39,6 +39,7 @@ class Housekeeping:
             "logs": partial(remove_old_logs, kept=runs),
             "runs": partial(remove_old_runs, kept=runs),
             "events": partial(remove_old_events, kept=events),
+            "launches": remove_used_launches,
         }
         self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "links": remove_old_links, "sightings": remove_old_sightings}
         self._passes = 0

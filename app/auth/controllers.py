@@ -17,7 +17,8 @@ from app.auth.sessions import Device, RefreshTokenExpired, RefreshTokenInvalid, 
 from app.errors import Forbidden
 
 
-def _device(request: Request[Any, Any, Any]) -> Device:
+def device_of(request: Request[Any, Any, Any]) -> Device:
+    """Where a sign-in comes from."""
     user_agent = request.headers.get("user-agent")
     return Device(request.client.host if request.client else None, user_agent and user_agent[:200])
 
@@ -28,7 +29,7 @@ class AuthController(Controller):
     path = "/auth"
     tags = ("Authentication",)
     opt = {"no_store": True}  # noqa: RUF012 - Litestar reads a class attribute
-    dependencies = {"device": Provide(_device, sync_to_thread=False)}  # noqa: RUF012 - likewise
+    dependencies = {"device": Provide(device_of, sync_to_thread=False)}  # noqa: RUF012 - likewise
     request_max_body_size = MAX_AUTH_BODY_BYTES
 
     @post(

@@ -61,11 +61,16 @@ class RefreshTokenIn(In, frozen=True):
     refresh_token: RefreshTokenText
 
 
+TelegramUserId = Annotated[int, Meta(ge=1, lt=2**52, examples=[123456789])]
+"""At most 52 significant bits (https://core.telegram.org/bots/api#user)."""
+
+
 class UserOut(Out, frozen=True):
-    """A person, or a bot that speaks for one."""
+    """A person. `email` is null for one who came by Telegram alone, `telegram_user_id` for one who did not."""
 
     id: UUID
-    email: Annotated[str, Meta(examples=["tg12345@example.com"])]
+    email: Annotated[str, Meta(examples=["tg12345@example.com"])] | None
+    telegram_user_id: TelegramUserId | None
     created_at: datetime
 
 
@@ -94,3 +99,55 @@ class MeOut(Out, frozen=True):
     user: UserOut
     tenant: TenantOut
     role: Role
+
+
+class TelegramSignInIn(In, frozen=True, kw_only=True):
+    """Whom a bot speaks for. `company_name` and `marketplace_type` are needed when the bot brings a new seller, and ignored later."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {
+        "telegram_user_id": 123456789,
+        "company_name": "Romashka LLC",
+        "marketplace_type": "wildberries",
+    }
+
+    telegram_user_id: TelegramUserId
+    tenant_id: UUID | None = None
+    company_name: ShortText | None = None
+    marketplace_type: Marketplace | None = None
+
+
+class InitData(SecretText):
+    """The launch data of a Mini App, which works once, for a sign-in."""
+
+    __slots__ = ()
+
+    max_length = 4096
+    json_schema: ClassVar[Mapping[str, object]] = {
+        **SecretText.json_schema,
+        "maxLength": 4096,
+        "examples": ["query_id=AAHdF6IQ…&user=%7B%22id%22%3A123456789…&auth_date=1795438800&signature=…&hash=…"],
+    }
+
+
+class WebAppSignInIn(In, frozen=True):
+    """`Telegram.WebApp.initData`, as it is."""
+
+    init_data: InitData
+
+
+class ServiceLinkIn(In, frozen=True):
+    """A bot that may act for the tenant; its developer tells the id."""
+
+    service_key_id: UUID
+
+
+class ServiceLinkOut(Out, frozen=True, kw_only=True):
+    """A bot that may act for the tenant. `linked_by` is `user:<id>`, or `service:<id>` of the bot that brought the tenant; `last_used_at` is when the bot last
+    got tokens here.
+    """
+
+    service_key_id: UUID
+    name: Annotated[str, Meta(examples=["shop-bot"])]
+    linked_at: datetime
+    linked_by: Annotated[str, Meta(examples=["user:019aa7c8-5d00-7cc0-98a1-6f1d2b3c4d5e"])]
+    last_used_at: datetime | None

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.api.roles import Caller, Role
 from app.audit.service import record
 from app.auth import sessions
+from app.auth.attempts import begin_attempt, forget_attempts
 from app.auth.passwords import hash_password, needs_rehash, verify_password
 from app.auth.schemas import LoginIn, MeOut, RegisterIn, SignedInOut, TokenPairOut, UserOut
 from app.auth.sessions import Device
@@ -22,11 +23,13 @@ from app.tenants.service import create_tenant, read_tenant
 FAILURE_STEP_S: Final = 0.1
 """A refused sign-in is answered at a multiple of this: the Argon2 check takes a third of it, and what else depends on the user drowns in the rest."""
 
+USER: Final = "users.id, users.email, users.telegram_user_id, users.created_at"
+
 # Whoever comes second waits for the first, and gets no row.
-CREATE_USER = """
+CREATE_USER = f"""
     INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, $2, $3, now())
         ON CONFLICT (email) DO NOTHING
- RETURNING id, email, created_at
+ RETURNING {USER}
 """
 
 JOIN = "INSERT INTO memberships (id, tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4, now())"
@@ -62,7 +65,7 @@ async def register(data: RegisterIn, device: Device) -> SignedInOut:
         tenant = await create_tenant(connection, data.company_name, data.marketplace_type)
         await connection.execute(JOIN, new_id(), tenant.id, user["id"], Role.OWNER)
         await record(connection, tenant.id, f"user:{user['id']}", "user.registered", {"marketplace_type": data.marketplace_type})
-        return await _sign_in(connection, user, tenant.id, Role.OWNER, device)
+        return await sign_in(connection, user, tenant.id, Role.OWNER, device)
 
 
 async def login(data: LoginIn, device: Device) -> SignedInOut:
@@ -70,11 +73,13 @@ async def login(data: LoginIn, device: Device) -> SignedInOut:
 
     Raises:
         InvalidCredentials: in the same time, whether there is such a user or not.
+        TooManyRequests: too many passwords were wrong of late; this one was not looked at.
         Forbidden: the user is a member of no tenant any more.
     """
+    await begin_attempt(data.email, device.ip_address)
     begun_at = time.monotonic()
     async with system_scope() as connection:
-        user = await connection.fetchrow("SELECT id, email, password_hash, created_at FROM users WHERE email = $1", data.email)
+        user = await connection.fetchrow(f"SELECT {USER}, password_hash FROM users WHERE email = $1", data.email)
     if not await verify_password(data.password, user and user["password_hash"]):
         if user is not None:
             await _note_failure(user["id"])
@@ -82,6 +87,7 @@ async def login(data: LoginIn, device: Device) -> SignedInOut:
         await asyncio.sleep(FAILURE_STEP_S - elapsed_s % FAILURE_STEP_S)
         raise InvalidCredentials("The email address or the password is wrong.")
     assert user is not None  # nobody's password is never right
+    await forget_attempts(data.email, device.ip_address)
     new_hash = await hash_password(data.password) if needs_rehash(user["password_hash"]) else None
     async with system_scope() as connection:
         membership = await connection.fetchrow(FIRST_MEMBERSHIP, user["id"])
@@ -92,7 +98,7 @@ async def login(data: LoginIn, device: Device) -> SignedInOut:
             await connection.execute(
                 "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3", user["id"], new_hash, user["password_hash"]
             )
-        return await _sign_in(connection, user, membership["tenant_id"], Role(membership["role"]), device)
+        return await sign_in(connection, user, membership["tenant_id"], Role(membership["role"]), device)
 
 
 async def refresh(refresh_token: Secret) -> TokenPairOut:
@@ -121,15 +127,23 @@ async def get_me(caller: Caller) -> MeOut:
         Unauthenticated: the user was removed from it meanwhile.
     """
     async with tenant_scope(caller.tenant_id) as connection:
-        user = await connection.fetchrow("SELECT id, email, created_at FROM users WHERE id = $1", caller.user_id)
+        user = await connection.fetchrow(f"SELECT {USER} FROM users WHERE id = $1", caller.user_id)
         if user is None:
             raise Unauthenticated("This user is no longer a member of the tenant.")
         return MeOut(_user_out(user), await read_tenant(connection, caller.tenant_id), caller.role)
 
 
-async def _sign_in(connection: Connection, user: Any, tenant_id: UUID, role: Role, device: Device) -> SignedInOut:
-    session_id, token = await sessions.open_session(connection, user["id"], tenant_id, device, get_settings().jwt_secrets)
-    caller = Caller(user["id"], tenant_id, session_id, role)
+async def sign_in(
+    connection: Connection, user: Any, tenant_id: UUID, role: Role, device: Device, service_key_id: UUID | None = None
+) -> SignedInOut:
+    """Begin a login session in the caller's transaction, of `system_scope()`.
+
+    Args:
+        user: a row with the columns of `USER`.
+        service_key_id: the service that asks for it, if it isn't the user.
+    """
+    session_id, token = await sessions.open_session(connection, user["id"], tenant_id, device, get_settings().jwt_secrets, service_key_id)
+    caller = Caller(user["id"], tenant_id, session_id, role, service_key_id)
     await record(connection, tenant_id, caller.actor, "user.signed_in", {"session_id": session_id})
     return SignedInOut(**_pair(caller, token), tenant=await read_tenant(connection, tenant_id), user=_user_out(user))
 
@@ -152,4 +166,4 @@ def _pair(caller: Caller, refresh_token: RefreshToken) -> dict[str, Any]:
 
 
 def _user_out(row: Any) -> UserOut:
-    return UserOut(row["id"], row["email"], row["created_at"])
+    return UserOut(row["id"], row["email"], row["telegram_user_id"], row["created_at"])

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from app.api.roles import Caller, Role
-from app.audit.service import record
+from app.audit.service import record, subject
 from app.auth.liveness import announce_revocation
 from app.auth.tokens import RefreshToken
 from app.database import Connection, system_scope
@@ -25,13 +25,13 @@ GRACE: Final = timedelta(seconds=10)
 
 OPEN = """
     INSERT INTO login_sessions
-           (id, user_id, tenant_id, refresh_token_hash, rotated_at, expires_at, created_at, last_used_at, ip_address, user_agent)
-    VALUES ($1, $2, $3, $4, now(), now() + $5, now(), now(), $6, $7)
+           (id, user_id, tenant_id, refresh_token_hash, rotated_at, expires_at, created_at, last_used_at, ip_address, user_agent, service_key_id)
+    VALUES ($1, $2, $3, $4, now(), now() + $5, now(), now(), $6, $7, $8)
 """
 
 # Two at once are decided one after the other: the second sees what the first made of the row.
 FIND = """
-    SELECT session.user_id, session.tenant_id, membership.role, refresh_token_hash, previous_token_hash,
+    SELECT session.user_id, session.tenant_id, session.service_key_id, membership.role, refresh_token_hash, previous_token_hash,
            revoked_at IS NOT NULL AS revoked, expires_at <= now() AS expired, rotated_at > now() - $2::interval AS just_rotated
       FROM login_sessions AS session
       LEFT JOIN memberships AS membership ON membership.tenant_id = session.tenant_id AND membership.user_id = session.user_id
@@ -80,12 +80,18 @@ class Device(msgspec.Struct, frozen=True):
 
 
 async def open_session(
-    connection: Connection, user_id: UUID, tenant_id: UUID, device: Device, secrets: Sequence[Secret]
+    connection: Connection, user_id: UUID, tenant_id: UUID, device: Device, secrets: Sequence[Secret], service_key_id: UUID | None = None
 ) -> tuple[UUID, RefreshToken]:
-    """Begin a login session in the caller's transaction. Gives its id and its first refresh token."""
+    """Begin a login session in the caller's transaction. Gives its id and its first refresh token.
+
+    Args:
+        service_key_id: the service that opens it for the user, if it isn't the user. All tokens of the session name it.
+    """
     session_id = new_id()
     token = RefreshToken.first(session_id, secrets)
-    await connection.execute(OPEN, session_id, user_id, tenant_id, token.hash(), LIFETIME, device.ip_address, device.user_agent)
+    await connection.execute(
+        OPEN, session_id, user_id, tenant_id, token.hash(), LIFETIME, device.ip_address, device.user_agent, service_key_id
+    )
     return session_id, token
 
 
@@ -108,7 +114,7 @@ async def rotate(given: Secret, secrets: Sequence[Secret]) -> tuple[Caller, Refr
                 raise RefreshTokenExpired("The refresh token was not used for 30 days; sign in again.")
             successor = token.successor(secrets)
             await connection.execute(ROTATE, token.session_id, successor.hash(), token.hash(), is_current, LIFETIME)
-            return Caller(row["user_id"], row["tenant_id"], token.session_id, Role(row["role"])), successor
+            return Caller(row["user_id"], row["tenant_id"], token.session_id, Role(row["role"]), row["service_key_id"]), successor
         if not _was_given_out(token, row, secrets):
             raise RefreshTokenInvalid("The refresh token is not valid.")
         await connection.execute(REVOKE, token.session_id)
@@ -154,4 +160,8 @@ def _was_given_out(token: RefreshToken, row: Any | None, secrets: Sequence[Secre
 
 
 async def _audit(connection: Connection, row: Any, action: str, session_id: UUID) -> None:
-    await record(connection, row["tenant_id"], f"user:{row['user_id']}", action, {"session_id": session_id})
+    user = f"user:{row['user_id']}"
+    if row["service_key_id"] is not None:
+        subject.set(user)
+    actor = user if row["service_key_id"] is None else f"service:{row['service_key_id']}"
+    await record(connection, row["tenant_id"], actor, action, {"session_id": session_id})

@@ -226,6 +226,48 @@ def retry_run(run: str) -> None:
     retry(run)
 
 
+@main.group("service-keys")
+def service_keys() -> None:
+    """Keys of bots, by which they get tokens for their sellers. NAME is the bot's, for the audit log and for sellers to see."""
+
+
+@service_keys.command("create")
+@click.argument("name")
+def create_service_key(name: str) -> None:
+    """Make a key and print it, this once."""
+    from app.cli.service_keys import create
+
+    create(name)
+
+
+@service_keys.command("list")
+@json_option
+def list_service_keys(as_json: bool) -> None:
+    """Which there are and were."""
+    from app.cli.service_keys import list_keys
+
+    list_keys(as_json=as_json)
+
+
+@service_keys.command("revoke")
+@click.argument("name")
+def revoke_service_key(name: str) -> None:
+    """End a key, with all login sessions that it opened, at once and for good."""
+    from app.cli.service_keys import revoke
+
+    revoke(name)
+
+
+@service_keys.command("rotate")
+@click.argument("name")
+@click.option("--now", is_flag=True, help="End the former secret at once, and all login sessions that the key opened: it was stolen.")
+def rotate_service_key(name: str, now: bool) -> None:
+    """Print the key with a new secret, this once. The former one works for 24 h more."""
+    from app.cli.service_keys import rotate
+
+    rotate(name, now=now)
+
+
 @main.command()
 def doctor() -> None:
     """Check configuration, database, Redis, migrations, clock and keys, and say what to do about each fault."""

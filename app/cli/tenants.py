@@ -20,7 +20,8 @@ FACTS_OF_TENANT = f"""
     SELECT id, name, marketplace_type, language, time_zone, sync_enabled, sync_interval_minutes,
            {EFFECTIVE_INTERVAL} AS effective_sync_interval_minutes, {SYNC_PAUSED} AS sync_paused,
            CASE WHEN sync_enabled THEN next_sync_at END AS next_sync_at, created_at,
-           ARRAY(SELECT email FROM memberships JOIN users ON users.id = user_id WHERE memberships.tenant_id = tenants.id ORDER BY email) AS emails,
+           ARRAY(SELECT coalesce(email, 'telegram:' || telegram_user_id) FROM memberships JOIN users ON users.id = user_id
+                  WHERE memberships.tenant_id = tenants.id ORDER BY 1) AS emails,
            ARRAY(SELECT provider || ' ' || status FROM credentials WHERE credentials.tenant_id = tenants.id ORDER BY provider) AS keys,
            (SELECT sync_runs.status FROM sync_runs WHERE sync_runs.tenant_id = tenants.id ORDER BY sync_runs.id DESC LIMIT 1) AS last_run
       FROM tenants

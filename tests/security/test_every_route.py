@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.api.openapi.document import openapi_document
 from app.api.roles import Role
+from app.auth.service_keys import ServiceKey, create_service_key
 from app.database import system_scope
 from app.ids import new_id
 from app.main import create_app
@@ -92,7 +93,16 @@ async def asked(settings: Settings, client: httpx.AsyncClient, shop: Shop) -> As
     run = await shop.sync()
     hook = await shop.expect(201, "POST", "/webhooks", json={"url": "http://127.0.0.1:9/hook"})
     product = (await shop.expect(200, "GET", "/products"))["items"][0]
-    ids = {"run_id": run["id"], "webhook_id": hook["id"], "product_id": product["id"], "provider": "wildberries"}
+    key = ServiceKey.parse((await create_service_key("shop-bot")).reveal())
+    assert key is not None
+    await shop.expect(201, "POST", "/tenants/me/services", json={"service_key_id": str(key.id)})
+    ids = {
+        "run_id": run["id"],
+        "webhook_id": hook["id"],
+        "product_id": product["id"],
+        "provider": "wildberries",
+        "service_key_id": str(key.id),
+    }
     document = openapi_document(app)
     bodies = {
         f"{method.upper()} {path}": example_of(operation)
@@ -201,6 +211,17 @@ async def test_for_a_rival_another_tenants_things_are_as_absent_as_missing_ones(
             assert theirs.status_code == nobodys.status_code, f"{route}: {theirs.text} {nobodys.text}"
             assert without_ids(theirs) == without_ids(nobodys), str(route)
     assert await everything_that_names(asked.owner.tenant_id) >= before
+
+
+async def test_a_bot_with_its_key_alone_is_nobodys_member(asked: Asked) -> None:
+    key = (await create_service_key("other-bot")).reveal()
+
+    for route in closed_to_strangers(asked.app):
+        answer = await asked.ask(route, key)
+
+        assert not names(answer, asked.marks, route, asked.ids), f"{route}: {answer.text}"
+        if not route.is_for_services:
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), f"{route}: {answer.text}"
 
 
 def names(answer: httpx.Response, marks: set[str], route: Route, asked_for: dict[str, str]) -> set[str]:

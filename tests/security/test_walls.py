@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 # Who may see all tenants, and why that can't be less.
 WHO_USES_THE_SYSTEM_DOOR = {
+    "app/auth/linking.py": "a service key is no tenant's, and is seen by one only once it is linked",
     "app/auth/service_keys.py": "a service's key belongs to no tenant",
     "app/auth/telegram.py": "sign-in happens before a tenant is known",
     "app/auth/service.py": "sign-in happens before a tenant is known",
