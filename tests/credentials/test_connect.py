@@ -1,5 +1,6 @@
 """A seller gives a key on a one-time page."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -8,16 +9,20 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import httpx
 import pytest
 
 from app.api.bodies import MAX_AUTH_BODY_BYTES
+from app.credentials import links, service
 from app.credentials.connect.words import EN, LANGUAGES, RU, WORDS
 from app.credentials.links import MOST_ATTEMPTS, MOST_OPEN
+from app.credentials.retention import remove_old_links
 from app.credentials.store import get_google_credentials, get_ozon_credentials, get_wildberries_credentials
 from app.credentials.tables import Provider
 from app.database import system_scope
+from app.errors import Unavailable
 from app.ids import new_id
 from app.observability.logs import configure_logs
 from app.sandbox.control import environment as marketplaces_at
@@ -206,6 +211,54 @@ async def test_keys_can_not_be_tried_for_ever(shop: Shop):
     assert await shop.rows(LINKS) == []
 
 
+async def test_of_two_keys_sent_at_once_one_is_stored(shop: Shop):
+    path, keys = await link(shop), [shop.key(products=1), shop.key(products=2)]
+
+    pages = await asyncio.gather(*(give(shop, path, wildberries_api_key=key) for key in keys))
+
+    assert sorted(page.status_code for page in pages) == [200, 404]
+    winner = next(key for key, page in zip(keys, pages, strict=True) if page.status_code == 200)
+    assert (await get_wildberries_credentials(shop.tenant_id)).api_key.reveal() == winner
+    assert [action for _, _, action, _ in await shop.rows(NOTED)].count("credentials.updated") == 1
+
+
+async def test_without_redis_a_key_is_taken_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    class Away:
+        async def incr(self, name: str) -> int:
+            raise ConnectionError("nobody answers")
+
+    path = await link(shop)
+    monkeypatch.setattr(links, "get_redis", Away)
+
+    page = await give(shop, path, wildberries_api_key=shop.key())
+
+    assert page.status_code == 200
+
+
+async def test_where_the_database_is_away_the_page_says_so_and_the_link_stays(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    path = await link(shop)
+    with monkeypatch.context() as broken:
+        broken.setattr(service, "update_credentials", away)
+        page = await give(shop, path, wildberries_api_key=shop.key())
+
+    assert (page.status_code, RU.failed_title in page.text) == (503, True)
+    assert (await give(shop, path, wildberries_api_key=shop.key())).status_code == 200
+
+
+async def test_links_that_ended_long_ago_are_removed(shop: Shop):
+    kept, old = await link(shop), await link(shop)
+    ended = "UPDATE credential_links SET id = $2, expires_at = now() - interval '25 hours' WHERE token_hash = $1"
+    async with system_scope() as connection:
+        await connection.execute(ended, hashlib.sha256(old.rpartition("/")[2].encode()).digest(), UUID(int=1))
+        batch = await remove_old_links(connection, None)
+
+    assert batch.removed == 1
+    assert (await look(shop, kept)).status_code == 200
+
+
 async def test_a_key_that_lacks_a_category_is_stored_and_what_is_missing_is_said(shop: Shop):
     page = await give(shop, await link(shop), wildberries_api_key=shop.key(categories=[Category.CONTENT]))
 
@@ -279,6 +332,9 @@ async def test_markup_in_a_companys_name_stays_text(shop: Shop):
 
 @pytest.mark.parametrize(("headers", "status"), [
     ({"Origin": "https://evil.example"}, 404),
+    ({"Origin": "nonsense"}, 404),
+    ({"Origin": ""}, 404),
+    ({"Origin": "https://test"}, 200),
     ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 404),
     ({"Sec-Fetch-Site": "same-site"}, 404),
     ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 200),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.credentials.google import SheetId, read_service_account
+from app.credentials.google import LONGEST_MASK, SheetId, read_service_account
 from app.credentials.store import get_google_credentials, update_google_credentials
 from app.errors import CredentialsMissing
 from app.marketplaces.errors import CredentialsRejected
@@ -77,6 +77,18 @@ def test_line_breaks_that_a_form_doubled_are_mended():
     account = read_service_account(Secret(as_text(private_key=private_key().replace("\n", "\\n"))))
 
     assert account.private_key.reveal() == private_key()
+
+
+@pytest.mark.parametrize(("email", "shown"), [
+    (EMAIL, "stocks@my-shop"),
+    ("a-long-name-of-an-account@and-a-long-project.iam.gserviceaccount.com", "a-long-name…-project"),
+    ("123456-compute@developer.gserviceaccount.com", "123456-comp…eveloper"),
+])  # fmt: skip
+def test_an_account_is_shown_by_its_name_and_project(email: str, shown: str):
+    account = read_service_account(Secret(as_text(client_email=email)))
+
+    assert account.masked() == shown
+    assert len(shown) <= LONGEST_MASK
 
 
 async def test_both_parts_are_kept_and_one_alone_is_not_enough(clean_database):

@@ -120,9 +120,8 @@ def _is_from_our_page(request: Request[Any, Any, Any]) -> bool:
     if (site := request.headers.get("sec-fetch-site")) is not None and site not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin", "null")
-    return origin == "null" or origin in {_origin(get_settings().public_url), _origin(str(request.base_url))}
-
-
-def _origin(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
+    # Hosts alone: behind a proxy that ends TLS we may not know the scheme.
+    return origin == "null" or urlsplit(origin).netloc in {
+        urlsplit(get_settings().public_url).netloc,
+        urlsplit(str(request.base_url)).netloc,
+    } - {""}
