@@ -9,7 +9,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks import fairness, fleet, growth, listing, memory, syncs, webhooks, workers
+from benchmarks import admission, fairness, fleet, growth, listing, memory, syncs, webhooks, workers
 from benchmarks.figures import Figure, markdown, table
 from benchmarks.machine import describe
 from benchmarks.plan import Plan
@@ -23,6 +23,7 @@ BEGIN, END = "<!-- figures: python -m benchmarks --write-docs -->", "<!-- end of
 MEASUREMENTS = {
     ("first-sync", "second-sync"): syncs.measure,
     ("products", "products-cached"): listing.measure,
+    ("admission",): admission.measure,
     ("memory",): memory.measure,
     ("webhooks",): webhooks.measure,
     ("fleet",): fleet.measure,
