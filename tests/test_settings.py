@@ -8,6 +8,7 @@ from app.errors import StartRefused
 from app.settings import load_settings
 
 MASTER, JWT = "A" * 43 + "=", "j" * 32
+BOT_TOKEN = "7342037359:" + "k" * 35
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -114,3 +115,43 @@ def test_the_example_file_lists_every_setting_that_is_read():
 def test_metrics_have_an_address_or_are_switched_off(value: str, address: tuple[str, int | None] | None):
     assert load_settings(environment(METRICS_ADDRESS=value)).metrics_address == address
     assert load_settings(environment()).metrics_address == ("127.0.0.1", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "bot_id", "has_token"),
+    [
+        ({}, None, False),
+        ({"TELEGRAM_BOT_ID": "7342037359"}, 7342037359, False),
+        ({"TELEGRAM_BOT_TOKEN": BOT_TOKEN}, 7342037359, True),
+        ({"TELEGRAM_BOT_ID": "7342037359", "TELEGRAM_BOT_TOKEN": BOT_TOKEN}, 7342037359, True),
+    ],
+    ids=["neither", "the id", "the token", "both"],
+)
+def test_a_telegram_bot_is_named_by_its_id_or_its_token(given: dict[str, str], bot_id: int | None, has_token: bool):
+    settings = load_settings(environment(**given))
+
+    assert settings.telegram_bot_id == bot_id
+    assert (settings.telegram_bot_token is not None) is has_token
+    assert BOT_TOKEN not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"TELEGRAM_BOT_ID": "shop_bot"},
+        {"TELEGRAM_BOT_ID": "0"},
+        {"TELEGRAM_BOT_ID": "٣"},
+        {"TELEGRAM_BOT_ID": "9" * 16},
+        {"TELEGRAM_BOT_TOKEN": "7342037359"},
+        {"TELEGRAM_BOT_TOKEN": "7342037359:short"},
+        {"TELEGRAM_BOT_TOKEN": f"{BOT_TOKEN} x"},
+        {"TELEGRAM_BOT_ID": "7342037358", "TELEGRAM_BOT_TOKEN": BOT_TOKEN},
+    ],
+    ids=["a name", "zero", "another script", "too long", "an id for a token", "half a token", "more than a token", "two bots"],
+)
+def test_a_telegram_bot_that_can_not_be_is_refused_and_its_token_not_repeated(given: dict[str, str]):
+    with pytest.raises(StartRefused, match="TELEGRAM_BOT_") as refusal:
+        load_settings(environment(**given))
+
+    assert "k" * 30 not in refusal.value.detail
+    assert "short" not in refusal.value.detail

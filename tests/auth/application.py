@@ -19,11 +19,14 @@ from app.api.problem_details import EXCEPTION_HANDLERS
 from app.api.roles import Caller, Role
 from app.auth import liveness
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
+from app.auth.bot_controllers import ServiceLinkController, TelegramController
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck
+from app.auth.service_keys import create_service_key
 from app.cache import close_cache, open_cache
 from app.rate_limits import sliding_window
 from app.redis import get_redis, start_redis, stop_redis
+from app.secret import Secret
 from app.settings import Settings, get_settings
 from app.tenants.controllers import TenantController
 
@@ -60,6 +63,12 @@ class Seller(msgspec.Struct, frozen=True):
     async def get(self, path: str) -> httpx.Response:
         return await self.client.get(path, headers={"Authorization": f"Bearer {self.access_token}"})
 
+    async def post(self, path: str, body: object) -> httpx.Response:
+        return await self.client.post(path, json=body, headers={"Authorization": f"Bearer {self.access_token}"})
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.client.delete(path, headers={"Authorization": f"Bearer {self.access_token}"})
+
     async def patch(self, path: str, changes: object) -> httpx.Response:
         return await self.client.patch(path, json=changes, headers={"Authorization": f"Bearer {self.access_token}"})
 
@@ -68,6 +77,31 @@ class Seller(msgspec.Struct, frozen=True):
 
     async def logout(self) -> httpx.Response:
         return await self.client.post("/auth/logout", json={"refresh_token": self.refresh_token})
+
+
+class Bot(msgspec.Struct, frozen=True):
+    """A bot with a service key, which brings sellers."""
+
+    client: httpx.AsyncClient
+    key: Secret
+
+    @classmethod
+    async def make(cls, client: httpx.AsyncClient, name: str = "shop-bot") -> Self:
+        return cls(client, await create_service_key(name))
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.key.reveal().split("_")[1])
+
+    async def ask(self, telegram_user_id: object, **body: object) -> httpx.Response:
+        return await self.client.post(
+            "/auth/telegram", json={"telegram_user_id": telegram_user_id, **body}, headers={"Authorization": f"Bearer {self.key.reveal()}"}
+        )
+
+    async def bring(self, telegram_user_id: int = 12345, status: int = 201) -> Seller:
+        answer = await self.ask(telegram_user_id, company_name="Romashka", marketplace_type="wildberries")
+        assert answer.status_code == status, answer.text
+        return Seller.of(self.client, "", answer.json())
 
 
 @get("/open", opt={"public": True})
@@ -138,7 +172,17 @@ async def forget_sessions() -> None:
 
 def make_app() -> Litestar:
     app = Litestar(
-        [AuthController, TenantController, open_to_all, closed_to_all, misspelt, for_viewers, for_owners],
+        [
+            AuthController,
+            TelegramController,
+            TenantController,
+            ServiceLinkController,
+            open_to_all,
+            closed_to_all,
+            misspelt,
+            for_viewers,
+            for_owners,
+        ],
         path="/api/v1",
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -162,6 +206,11 @@ async def client(redis: None) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def seller(client: httpx.AsyncClient) -> Seller:
     return await Seller.register(client)
+
+
+@pytest.fixture
+async def bot(client: httpx.AsyncClient) -> Bot:
+    return await Bot.make(client)
 
 
 @pytest.fixture

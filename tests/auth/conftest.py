@@ -1,3 +1,3 @@
-from tests.auth.application import client, more_jwt_secrets, redis, rival, seller, settings
+from tests.auth.application import bot, client, more_jwt_secrets, redis, rival, seller, settings
 
-__all__ = ["client", "more_jwt_secrets", "redis", "rival", "seller", "settings"]
+__all__ = ["bot", "client", "more_jwt_secrets", "redis", "rival", "seller", "settings"]
