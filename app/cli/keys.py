@@ -38,9 +38,9 @@ def show_status() -> int:
     missing = sum(_all(counted, name) for name in counted.keys() - vault.key_ids)
     former = sum(_all(counted, name) for name in vault.key_ids - {vault.newest})
     if missing:
-        console().print(f"{missing} values can't be opened: add their key to ENCRYPTION_MASTER_KEY, or let the sellers enter theirs again.")
+        console().print(f"Can't be opened: {missing}. Add their key to ENCRYPTION_MASTER_KEY, or let the sellers enter theirs again.")
     elif former:
-        console().print(f"{former} values wait for `stock-tracker keys rotate`.")
+        console().print(f"Waiting for `stock-tracker keys rotate`: {former}.")
     else:
         console().print("Every value is sealed with the newest key.")
     return 1 if missing else 0
@@ -71,9 +71,9 @@ def rotate_keys() -> int:
         more = f" and {len(tenants) - MOST_NAMED} more" if len(tenants) > MOST_NAMED else ""
         out.print(f"Not opened ({purpose}), of tenants: {', '.join(tenants[:MOST_NAMED])}{more}.")
     if left:
-        out.print(f"{resealed} values were sealed with key {vault.newest}; {left} are left: {_advice(left, unreadable)}")
+        out.print(f"Sealed with key {vault.newest}: {resealed}. Left with another: {left}; {_advice(left, unreadable)}")
     else:
-        out.print(f"{resealed} values were sealed with key {vault.newest}; none is left with another.")
+        out.print(f"Sealed with key {vault.newest}: {resealed}. Left with another: 0.")
     return 1 if left else 0
 
 

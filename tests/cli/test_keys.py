@@ -81,7 +81,7 @@ async def test_status_says_what_each_key_holds_and_rotate_what_is_left(clean_dat
     assert str(lost) in rotated.stdout
     assert str(readable) not in rotated.stdout
     assert rotated.stdout.splitlines()[-1].startswith(
-        f"1 values were sealed with key {keys.newest}; 1 are left: their key is not configured"
+        f"Sealed with key {keys.newest}: 1. Left with another: 1; their key is not configured"
     )
     assert await opened(keys.vault(keys.new), readable) == f"key of {readable}"
     async with system_scope() as connection:
@@ -114,7 +114,7 @@ async def test_killed_in_the_middle_nothing_is_lost_and_the_next_one_finishes(cl
     assert [await opened(both, tenant) for tenant in tenants[::50]] == [f"key of {tenant}" for tenant in tenants[::50]]
     second = run(environment, "keys", "rotate")
     assert second.returncode == 0, second.stdout
-    assert second.stdout.splitlines()[-1] == f"{450 - at} values were sealed with key {keys.newest}; none is left with another."
+    assert second.stdout.splitlines()[-1] == f"Sealed with key {keys.newest}: {450 - at}. Left with another: 0."
     assert [await opened(keys.vault(keys.new), tenant) for tenant in tenants] == [f"key of {tenant}" for tenant in tenants]
 
 
@@ -126,7 +126,7 @@ async def test_two_at_once_share_the_work(clean_database, environment, keys: Key
     said = [process.communicate(timeout=60)[0] for process in both]
 
     assert [process.returncode for process in both] == [0, 0], said
-    assert sum(int(re.findall(r"^(\d+) values were sealed", each, re.MULTILINE)[0]) for each in said) == 450
+    assert sum(int(re.findall(r"^Sealed with key \w+: (\d+)", each, re.MULTILINE)[0]) for each in said) == 450
     assert [await opened(keys.vault(keys.new), tenant) for tenant in tenants] == [f"key of {tenant}" for tenant in tenants]
 
 
@@ -171,7 +171,7 @@ async def test_the_runbook_replaces_the_master_key(clean_database, environment, 
         assert await opened(vault, tenant) == f"key of {tenant}", value
 
     assert len(carried_out[0].strip()) == 44
-    assert carried_out[3].splitlines()[-1] == f"1 values were sealed with key {keys.newest}; none is left with another."
+    assert carried_out[3].splitlines()[-1] == f"Sealed with key {keys.newest}: 1. Left with another: 0."
     assert carried_out[4].splitlines()[-1] == "Every value is sealed with the newest key."
 
 
