@@ -32,15 +32,14 @@ class TelegramController(Controller):
         opt={"service": True},
         operation_id="signInByService",
         summary="Get tokens for a bot's seller",
-        responses={200: ResponseSpec(SignedInOut, description="The seller was known; `tenant` is the first that the bot may act for, or the one asked for.")}
-        | problems(Forbidden, NotFound),
-    )  # fmt: skip
+        responses={200: ResponseSpec(SignedInOut, description="The seller was known.")} | problems(Forbidden, NotFound),
+    )
     async def sign_in_by_service(
         self, service: NamedDependency[ServiceCaller], data: JSONBody[TelegramSignInIn], device: NamedDependency[Device]
     ) -> Response[SignedInOut]:
         """With a service key. A seller whom the bot brings for the first time gets a tenant, of which it is the owner; that is 201, and needs `company_name` and
-        `marketplace_type`. A bot reaches the tenants that it brought and those whose owner linked it; all else is as if it weren't there. What it does with
-        the tokens is logged as the bot's deed for that user.
+        `marketplace_type`. Later the tokens are for the first tenant that the seller made, or for `tenant_id`. A bot reaches the tenants that it brought and
+        those whose owner linked it; all else is as if it weren't there. What it does with the tokens is logged as the bot's deed for that user.
         """
         signed_in, made = await telegram.sign_in_by_service(service, data, device)
         return Response(signed_in, status_code=201 if made else 200)
@@ -54,8 +53,10 @@ class TelegramController(Controller):
         responses=problems(InitDataInvalid, InitDataExpired, InitDataUsed, TelegramUserUnknown, TelegramNotConfigured),
     )
     async def sign_in_by_web_app(self, data: JSONBody[WebAppSignInIn], device: NamedDependency[Device]) -> SignedInOut:
-        """With the `initData` of a Telegram Mini App, which is good for an hour and for one sign-in. The tokens are the user's own, for the user's first tenant."""
-        return await telegram.sign_in_by_web_app(telegram.init_data_verifier(), data.init_data, device)
+        """With the `initData` of a Telegram Mini App, which is good for an hour and for one sign-in. The tokens are the user's own, for the first tenant that the
+        user made, or for `tenant_id`.
+        """
+        return await telegram.sign_in_by_web_app(telegram.init_data_verifier(), data, device)
 
 
 class ServiceLinkController(Controller):

@@ -102,7 +102,9 @@ class MeOut(Out, frozen=True):
 
 
 class TelegramSignInIn(In, frozen=True, kw_only=True):
-    """Whom a bot speaks for. `company_name` and `marketplace_type` are needed when the bot brings a new seller, and ignored later."""
+    """Whom a bot speaks for. `company_name` and `marketplace_type` are needed when the bot brings a new seller, and ignored later. A tenant that somebody else let
+    the user into has to be named by `tenant_id`.
+    """
 
     EXAMPLE: ClassVar[dict[str, object]] = {
         "telegram_user_id": 123456789,
@@ -116,23 +118,25 @@ class TelegramSignInIn(In, frozen=True, kw_only=True):
     marketplace_type: Marketplace | None = None
 
 
+LAUNCH_EXAMPLE = "query_id=AAHdF6IQ…&user=%7B%22id%22%3A123456789…&auth_date=1795438800&signature=…&hash=…"
+
+
 class InitData(SecretText):
     """The launch data of a Mini App, which works once, for a sign-in."""
 
     __slots__ = ()
 
     max_length = 4096
-    json_schema: ClassVar[Mapping[str, object]] = {
-        **SecretText.json_schema,
-        "maxLength": 4096,
-        "examples": ["query_id=AAHdF6IQ…&user=%7B%22id%22%3A123456789…&auth_date=1795438800&signature=…&hash=…"],
-    }
+    json_schema: ClassVar[Mapping[str, object]] = {**SecretText.json_schema, "maxLength": 4096, "examples": [LAUNCH_EXAMPLE]}
 
 
-class WebAppSignInIn(In, frozen=True):
-    """`Telegram.WebApp.initData`, as it is."""
+class WebAppSignInIn(In, frozen=True, kw_only=True):
+    """`Telegram.WebApp.initData`, as it is. A tenant that somebody else let the user into has to be named."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {"init_data": LAUNCH_EXAMPLE}
 
     init_data: InitData
+    tenant_id: UUID | None = None
 
 
 class ServiceLinkIn(In, frozen=True):
@@ -151,3 +155,80 @@ class ServiceLinkOut(Out, frozen=True, kw_only=True):
     linked_at: datetime
     linked_by: Annotated[str, Meta(examples=["user:019aa7c8-5d00-7cc0-98a1-6f1d2b3c4d5e"])]
     last_used_at: datetime | None
+
+
+class SessionOut(Out, frozen=True, kw_only=True):
+    """A sign-in that still lives. `last_used_at` is when its tokens were last renewed, which a client in use does each 15 minutes. `service_key_id` and `service` say
+    which bot opened it; null: the user.
+    """
+
+    id: UUID
+    tenant_id: UUID
+    is_current: bool
+    ip_address: Annotated[str, Meta(examples=["203.0.113.7"])] | None
+    user_agent: Annotated[str, Meta(examples=["Mozilla/5.0 (X11; Linux x86_64)"])] | None
+    service_key_id: UUID | None
+    service: Annotated[str, Meta(examples=["shop-bot"])] | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+class PasswordChangeIn(In, frozen=True, kw_only=True):
+    """The proof, and what counts from now on."""
+
+    current_password: GivenPassword
+    new_password: Password
+
+
+class SwitchTenantIn(In, frozen=True):
+    """One of the tenants of `GET /tenants`."""
+
+    tenant_id: UUID
+
+
+class TenantIn(In, frozen=True, kw_only=True):
+    """Another company of the caller's."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {"company_name": "Romashka LLC", "marketplace_type": "ozon"}
+
+    company_name: ShortText
+    marketplace_type: Marketplace
+
+
+class TenancyOut(Out, frozen=True, kw_only=True):
+    """A tenant that the user is a member of. `is_current`: the access token speaks for it."""
+
+    id: UUID
+    name: Annotated[str, Meta(examples=["Romashka LLC"])]
+    marketplace_type: Marketplace
+    role: Role
+    is_current: bool
+    joined_at: datetime
+
+
+class MemberIn(In, frozen=True, kw_only=True):
+    """Who joins: `email` alone names a user that exists, with `password` it makes one; `telegram_user_id` names a user of Telegram, who need not have been here before."""
+
+    EXAMPLE: ClassVar[dict[str, object]] = {"email": "accountant@example.com", "password": "correct horse battery staple", "role": "viewer"}
+
+    role: Role
+    email: Email | None = None
+    password: Password | None = None
+    telegram_user_id: TelegramUserId | None = None
+
+
+class MemberPatch(In, frozen=True):
+    """What the member may do from now on."""
+
+    role: Role
+
+
+class MemberOut(Out, frozen=True, kw_only=True):
+    """A user who belongs to the tenant; `id` is the user's."""
+
+    id: UUID
+    email: Annotated[str, Meta(examples=["accountant@example.com"])] | None
+    telegram_user_id: TelegramUserId | None
+    role: Role
+    joined_at: datetime

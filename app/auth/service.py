@@ -34,7 +34,18 @@ CREATE_USER = f"""
 
 JOIN = "INSERT INTO memberships (id, tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4, now())"
 
-FIRST_MEMBERSHIP = "SELECT tenant_id, role FROM memberships WHERE user_id = $1 ORDER BY id LIMIT 1"
+FIRST_MEMBERSHIP = "SELECT tenant_id FROM memberships WHERE user_id = $1 ORDER BY id LIMIT 1"
+
+# A change of the password waits for this lock, and ends what was opened under it.
+HOLD_PASSWORD = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 FOR SHARE"  # noqa: S105 - a statement
+
+# A removal and a change of the role wait for this lock, and end what was opened under it. First the tenant, as its erasure does.
+HOLD_MEMBERSHIP = """
+    SELECT membership.role
+      FROM memberships AS membership JOIN tenants AS tenant ON tenant.id = membership.tenant_id
+     WHERE membership.tenant_id = $1 AND membership.user_id = $2
+       FOR KEY SHARE OF tenant FOR SHARE OF membership
+"""
 
 
 class EmailTaken(Conflict):
@@ -65,7 +76,7 @@ async def register(data: RegisterIn, device: Device) -> SignedInOut:
         tenant = await create_tenant(connection, data.company_name, data.marketplace_type)
         await connection.execute(JOIN, new_id(), tenant.id, user["id"], Role.OWNER)
         await record(connection, tenant.id, f"user:{user['id']}", "user.registered", {"marketplace_type": data.marketplace_type})
-        return await sign_in(connection, user, tenant.id, Role.OWNER, device)
+        return await sign_in(connection, user, tenant.id, device)
 
 
 async def login(data: LoginIn, device: Device) -> SignedInOut:
@@ -90,15 +101,16 @@ async def login(data: LoginIn, device: Device) -> SignedInOut:
     await forget_attempts(data.email, device.ip_address)
     new_hash = await hash_password(data.password) if needs_rehash(user["password_hash"]) else None
     async with system_scope() as connection:
-        membership = await connection.fetchrow(FIRST_MEMBERSHIP, user["id"])
-        if membership is None:
-            raise Forbidden("This user is a member of no tenant.")
         if new_hash is not None:
-            # Unless the password was changed in this very moment.
             await connection.execute(
                 "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3", user["id"], new_hash, user["password_hash"]
             )
-        return await sign_in(connection, user, membership["tenant_id"], Role(membership["role"]), device)
+        if not await connection.fetchval(HOLD_PASSWORD, user["id"], new_hash or user["password_hash"]):
+            raise InvalidCredentials("The email address or the password is wrong.")
+        tenant_id = await connection.fetchval(FIRST_MEMBERSHIP, user["id"])
+        if tenant_id is None:
+            raise Forbidden("This user is a member of no tenant.")
+        return await sign_in(connection, user, tenant_id, device)
 
 
 async def refresh(refresh_token: Secret) -> TokenPairOut:
@@ -133,17 +145,21 @@ async def get_me(caller: Caller) -> MeOut:
         return MeOut(_user_out(user), await read_tenant(connection, caller.tenant_id), caller.role)
 
 
-async def sign_in(
-    connection: Connection, user: Any, tenant_id: UUID, role: Role, device: Device, service_key_id: UUID | None = None
-) -> SignedInOut:
+async def sign_in(connection: Connection, user: Any, tenant_id: UUID, device: Device, service_key_id: UUID | None = None) -> SignedInOut:
     """Begin a login session in the caller's transaction, of `system_scope()`.
 
     Args:
         user: a row with the columns of `USER`.
         service_key_id: the service that asks for it, if it isn't the user.
+
+    Raises:
+        Forbidden: the user was removed from the tenant in this moment.
     """
+    role = await connection.fetchval(HOLD_MEMBERSHIP, tenant_id, user["id"])
+    if role is None:
+        raise Forbidden("This user is no longer a member of the tenant.")
     session_id, token = await sessions.open_session(connection, user["id"], tenant_id, device, get_settings().jwt_secrets, service_key_id)
-    caller = Caller(user["id"], tenant_id, session_id, role, service_key_id)
+    caller = Caller(user["id"], tenant_id, session_id, Role(role), service_key_id)
     await record(connection, tenant_id, caller.actor, "user.signed_in", {"session_id": session_id})
     return SignedInOut(**_pair(caller, token), tenant=await read_tenant(connection, tenant_id), user=_user_out(user))
 
@@ -151,9 +167,9 @@ async def sign_in(
 async def _note_failure(user_id: UUID) -> None:
     """Kept although the request fails, so in a transaction of its own."""
     async with system_scope() as connection:
-        membership = await connection.fetchrow(FIRST_MEMBERSHIP, user_id)
-        if membership is not None:
-            await record(connection, membership["tenant_id"], f"user:{user_id}", "user.sign_in_failed")
+        tenant_id = await connection.fetchval(FIRST_MEMBERSHIP, user_id)
+        if tenant_id is not None:
+            await record(connection, tenant_id, f"user:{user_id}", "user.sign_in_failed")
 
 
 def _pair(caller: Caller, refresh_token: RefreshToken) -> dict[str, Any]:

@@ -8,24 +8,31 @@ from app.api.roles import Role, ServiceCaller
 from app.audit.service import record, subject
 from app.auth.init_data import PRODUCTION_KEY, TEST_KEY, InitDataVerifier
 from app.auth.linking import ADD_LINK, HOLD_KEY
-from app.auth.schemas import SignedInOut, TelegramSignInIn
+from app.auth.schemas import SignedInOut, TelegramSignInIn, WebAppSignInIn
 from app.auth.service import JOIN, USER, sign_in
 from app.auth.sessions import Device
 from app.database import Connection, system_scope
 from app.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated
 from app.ids import new_id
-from app.secret import Secret
 from app.settings import get_settings
 from app.tenants.service import create_tenant
 
+# Its eldest member made the tenant. Where no tenant is named, a seller must not land in one that somebody else let the seller into: anybody may add anybody,
+# and would have the seller's keys in a tenant of his own.
+MADE_BY_USER = """
+    NOT EXISTS (SELECT FROM memberships AS other WHERE other.tenant_id = membership.tenant_id
+                   AND (other.created_at, other.id) < (membership.created_at, membership.id))
+"""
+
 # The locks, which an unlinking waits for: it ends every session of the link, and none is opened behind its back. First the tenant, as its erasure does.
 FIND_SELLER = f"""
-    SELECT {USER}, membership.tenant_id, membership.role
+    SELECT {USER}, membership.tenant_id
       FROM users
       JOIN memberships AS membership ON membership.user_id = users.id
       JOIN tenants AS tenant ON tenant.id = membership.tenant_id
       JOIN service_links AS link ON link.tenant_id = membership.tenant_id
-     WHERE users.telegram_user_id = $1 AND link.service_key_id = $2 AND ($3::uuid IS NULL OR membership.tenant_id = $3)
+     WHERE users.telegram_user_id = $1 AND link.service_key_id = $2
+       AND CASE WHEN $3::uuid IS NULL THEN {MADE_BY_USER} ELSE membership.tenant_id = $3 END
      ORDER BY membership.id LIMIT 1
        FOR KEY SHARE OF tenant FOR SHARE OF link
 """
@@ -39,10 +46,11 @@ TAKE_USER = f"""
 
 USE_LAUNCH = "INSERT INTO web_app_sign_ins (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true"
 
-FIRST_TENANT = f"""
+FIND_USER = f"""
     SELECT {USER}, membership.tenant_id, membership.role
       FROM users JOIN memberships AS membership ON membership.user_id = users.id
-     WHERE users.telegram_user_id = $1 ORDER BY membership.id LIMIT 1
+     WHERE users.telegram_user_id = $1 AND CASE WHEN $2::uuid IS NULL THEN {MADE_BY_USER} ELSE membership.tenant_id = $2 END
+     ORDER BY membership.id LIMIT 1
 """
 
 
@@ -68,7 +76,8 @@ class InitDataUsed(Unauthenticated):
 
 
 async def sign_in_by_service(service: ServiceCaller, data: TelegramSignInIn, device: Device) -> tuple[SignedInOut, bool]:
-    """Begin a login session that a bot has for its seller; True: the seller was made for it, with a tenant. What other bots brought is as if it weren't there.
+    """Begin a login session that a bot has for its seller, in the first tenant that the seller made, or the one asked for; True: a tenant was made for it.
+    What other bots brought is as if it weren't there.
 
     Raises:
         NotFound: the user isn't a member of the `tenant_id`, or the bot may not act for it.
@@ -80,7 +89,7 @@ async def sign_in_by_service(service: ServiceCaller, data: TelegramSignInIn, dev
             raise Unauthenticated("The service key is not valid.")
         seller = await connection.fetchrow(FIND_SELLER, data.telegram_user_id, service.service_key_id, data.tenant_id)
         if seller is not None:
-            return await _sign_in(connection, service, seller, seller["tenant_id"], Role(seller["role"]), device), False
+            return await _sign_in(connection, service, seller, seller["tenant_id"], device), False
         if data.tenant_id is not None:
             raise NotFound("There is no such tenant of this Telegram user.")
         if data.company_name is None or data.marketplace_type is None:
@@ -90,35 +99,35 @@ async def sign_in_by_service(service: ServiceCaller, data: TelegramSignInIn, dev
         user = await connection.fetchrow(TAKE_USER, new_id(), data.telegram_user_id)
         seller = await connection.fetchrow(FIND_SELLER, data.telegram_user_id, service.service_key_id, None)
         if seller is not None:
-            return await _sign_in(connection, service, seller, seller["tenant_id"], Role(seller["role"]), device), False
+            return await _sign_in(connection, service, seller, seller["tenant_id"], device), False
         tenant = await create_tenant(connection, data.company_name, data.marketplace_type)
         await connection.execute(JOIN, new_id(), tenant.id, user["id"], Role.OWNER)
         await connection.execute(ADD_LINK, new_id(), service.service_key_id, tenant.id, service.actor)
         subject.set(f"user:{user['id']}")
         await record(connection, tenant.id, service.actor, "user.registered", {"marketplace_type": data.marketplace_type})
-        return await _sign_in(connection, service, user, tenant.id, Role.OWNER, device), True
+        return await _sign_in(connection, service, user, tenant.id, device), True
 
 
-async def _sign_in(connection: Connection, service: ServiceCaller, user: Any, tenant_id: UUID, role: Role, device: Device) -> SignedInOut:
+async def _sign_in(connection: Connection, service: ServiceCaller, user: Any, tenant_id: UUID, device: Device) -> SignedInOut:
     subject.set(f"user:{user['id']}")
-    return await sign_in(connection, user, tenant_id, role, device, service.service_key_id)
+    return await sign_in(connection, user, tenant_id, device, service.service_key_id)
 
 
-async def sign_in_by_web_app(verifier: InitDataVerifier, init_data: Secret, device: Device) -> SignedInOut:
-    """Begin a login session of the user who opened the Mini App, in the user's first tenant.
+async def sign_in_by_web_app(verifier: InitDataVerifier, data: WebAppSignInIn, device: Device) -> SignedInOut:
+    """Begin a login session of the user who opened the Mini App, in the first tenant that the user made, or the one asked for.
 
     Raises:
         InitDataInvalid, InitDataExpired, InitDataUsed: the Mini App has to be opened again.
-        TelegramUserUnknown: a bot brings the seller first; the launch data is not used up.
+        TelegramUserUnknown: there is no such tenant of the user; a bot brings a seller first. The launch data is not used up.
     """
-    launch = verifier.verify(init_data, datetime.now(UTC))
+    launch = verifier.verify(data.init_data, datetime.now(UTC))
     async with system_scope() as connection:
         if not await connection.fetchval(USE_LAUNCH, launch.fingerprint, launch.expires_at):
             raise InitDataUsed("This launch data was used before; open the Mini App again.")
-        user = await connection.fetchrow(FIRST_TENANT, launch.telegram_user_id)
+        user = await connection.fetchrow(FIND_USER, launch.telegram_user_id, data.tenant_id)
         if user is None:
-            raise TelegramUserUnknown("This Telegram user is no seller here yet; start with the bot.")
-        return await sign_in(connection, user, user["tenant_id"], Role(user["role"]), device)
+            raise TelegramUserUnknown("This Telegram user has no such tenant here; start with the bot.")
+        return await sign_in(connection, user, user["tenant_id"], device)
 
 
 def init_data_verifier() -> InitDataVerifier:

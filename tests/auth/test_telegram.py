@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import jwt
@@ -13,12 +13,13 @@ import pytest
 
 from app.auth.init_data import InitDataInvalid, InitDataVerifier
 from app.auth.retention import remove_used_launches
+from app.auth.schemas import InitData, WebAppSignInIn
 from app.auth.service_keys import revoke_service_key
 from app.auth.sessions import Device
 from app.auth.tables import User, WebAppSignIn
 from app.auth.telegram import InitDataUsed, sign_in_by_web_app
 from app.database import system_scope
-from app.secret import Secret
+from app.ids import new_id
 from app.settings import get_settings
 from app.tenants.tables import Tenant
 from tests.ages import walk_through
@@ -174,6 +175,43 @@ async def test_a_bot_that_the_owner_linked_reaches_the_tenant_and_one_that_was_u
     assert (await seller.get("/auth/me")).status_code == 200
 
 
+async def let_in(tenant_id: UUID, telegram_user_id: int) -> None:
+    """As an owner adds a member by the Telegram id, whether that one is known or not."""
+    async with system_scope() as connection:
+        await connection.execute("INSERT INTO users (id, telegram_user_id, created_at) VALUES ($1, $2, now())", new_id(), telegram_user_id)
+        await connection.execute(
+            "INSERT INTO memberships (id, tenant_id, user_id, role, created_at) SELECT $1, $2, id, 'owner', now() FROM users WHERE telegram_user_id = $3",
+            new_id(),
+            tenant_id,
+            telegram_user_id,
+        )
+
+
+@pytest.mark.usefixtures("telegram_token")
+async def test_nobody_is_lured_into_the_tenant_of_somebody_who_added_him(client: httpx.AsyncClient, bot: Bot):
+    trap = await bot.bring(666)
+    await let_in(trap.tenant_id, 123456789)
+
+    asked, opened = await bot.ask(123456789), await open_mini_app(client, launch())
+    brought = await bot.bring(123456789)
+    opened_later = await open_mini_app(client, launch(query_id="later"))
+
+    assert (asked.status_code, opened.status_code) == (422, 404)
+    assert brought.tenant_id != trap.tenant_id
+    assert opened_later.json()["tenant"]["id"] == str(brought.tenant_id)
+
+
+@pytest.mark.usefixtures("telegram_token")
+async def test_who_was_added_gets_there_by_the_tenants_name(client: httpx.AsyncClient, bot: Bot):
+    shop = await bot.bring(1)
+    await let_in(shop.tenant_id, 123456789)
+
+    asked = await bot.ask(123456789, tenant_id=str(shop.tenant_id))
+    opened = await client.post("/auth/telegram/web-app", json={"init_data": launch(), "tenant_id": str(shop.tenant_id)})
+
+    assert [(answer.status_code, answer.json()["tenant"]["id"]) for answer in (asked, opened)] == [(200, str(shop.tenant_id))] * 2
+
+
 async def test_what_a_revoked_key_brought_stays_for_its_owner(bot: Bot, client: httpx.AsyncClient):
     await bot.bring()
 
@@ -266,15 +304,15 @@ async def test_without_a_bot_of_the_operators_the_answer_says_what_is_to_be_set(
 
 async def test_telegrams_key_alone_is_enough(bot: Bot):
     brought = await bot.bring(123456789)
-    init_data = Secret(launch())
+    opened = WebAppSignInIn(init_data=InitData(launch()))
 
-    signed_in = await sign_in_by_web_app(launches.BY_KEY, init_data, Device(None, None))
+    signed_in = await sign_in_by_web_app(launches.BY_KEY, opened, Device(None, None))
 
     assert signed_in.tenant.id == brought.tenant_id
     with pytest.raises(InitDataUsed):
-        await sign_in_by_web_app(launches.BY_KEY, init_data, Device(None, None))
+        await sign_in_by_web_app(launches.BY_KEY, opened, Device(None, None))
     with pytest.raises(InitDataInvalid):
-        await sign_in_by_web_app(InitDataVerifier(launches.BOT_ID), Secret(launch()), Device(None, None))
+        await sign_in_by_web_app(InitDataVerifier(launches.BOT_ID), WebAppSignInIn(init_data=InitData(launch())), Device(None, None))
 
 
 async def test_used_launch_data_is_forgotten_when_it_is_too_old_anyway(clean_database: str):
