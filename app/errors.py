@@ -5,6 +5,7 @@ The subjects add their own leaves beside their use:
 
     StockTrackerError                 500  internal_error
     ├── InvalidInput                  422  validation_failed           names the fields
+    │   ├── CurrentPasswordWrong      422  current_password_wrong      app.auth.password_change
     │   └── KeysRejected              422  credentials_rejected        app.credentials.verification
     ├── Unauthenticated               401  not_authenticated
     │   ├── InvalidCredentials        401  invalid_credentials         app.auth.service
@@ -12,9 +13,14 @@ The subjects add their own leaves beside their use:
     │   ├── InitDataInvalid …         401  init_data_…                 app.auth.init_data, app.auth.telegram
     ├── Forbidden                     403  forbidden
     ├── NotFound                      404  not_found                   also: it belongs to another tenant
+    │   ├── UserUnknown               404  user_unknown                app.auth.members
     │   └── TelegramUserUnknown       404  telegram_user_unknown       app.auth.telegram
     ├── Conflict                      409  conflict
     │   ├── EmailTaken                409  email_taken                 app.auth.service
+    │   ├── PasswordNotSet            409  password_not_set            app.auth.password_change
+    │   ├── AlreadyMember             409  already_member              app.auth.members
+    │   ├── LastOwner                 409  last_owner                  app.auth.members
+    │   ├── TooManyTenants            409  too_many_tenants            app.auth.tenancies
     │   ├── ServiceKeyExists          409  service_key_exists          app.auth.service_keys
     │   ├── TelegramNotConfigured     409  telegram_not_configured     app.auth.telegram
     │   ├── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet

@@ -12,10 +12,13 @@ from app.api.openapi.router import create_schema_router
 from app.api.parameters import StrictQuery
 from app.api.problem_details import EXCEPTION_HANDLERS
 from app.api.stop_signal import at_stop_signal
+from app.audit.controllers import AuditController
 from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.bot_controllers import ServiceLinkController, TelegramController
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck, refuse_handlers_that_name_nobody
+from app.auth.member_controllers import MemberController, TenancyController
+from app.auth.session_controllers import SessionController
 from app.cache import close_cache, open_cache
 from app.credentials.connect.controllers import ConnectController
 from app.credentials.controllers import CredentialController
@@ -75,8 +78,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
         API_PATH,
         route_handlers=[
             AuthController,
+            SessionController,
             TelegramController,
+            TenancyController,
+            MemberController,
             TenantController,
+            AuditController,
             ServiceLinkController,
             CredentialController,
             SyncController,

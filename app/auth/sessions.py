@@ -8,17 +8,23 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.api.roles import Caller, Role
 from app.audit.service import record, subject
 from app.auth.liveness import announce_revocation
+from app.auth.schemas import SessionOut
+from app.auth.service_keys import announce_revocations
 from app.auth.tokens import RefreshToken
 from app.database import Connection, system_scope
-from app.errors import Unauthenticated
+from app.errors import NotFound, Unauthenticated
 from app.ids import new_id
 from app.secret import Secret
 
 LIFETIME: Final = timedelta(days=30)
 """Of a refresh token, and so of a session that nobody uses."""
+
+MAX_LIVE: Final = 100
+"""Sessions of one user in one tenant; one more ends the one that was not used for the longest time, within a minute."""
 
 GRACE: Final = timedelta(seconds=10)
 """For so long after a refresh the same token may be used once more: an answer can get lost on the way."""
@@ -44,6 +50,35 @@ ROTATE = """
        SET refresh_token_hash = $2, previous_token_hash = $3, rotated_at = CASE WHEN $4 THEN now() ELSE rotated_at END,
            last_used_at = now(), expires_at = now() + $5
      WHERE id = $1
+"""
+
+LIVE = "revoked_at IS NULL AND expires_at > now()"
+
+# Those that were not used for the longest time. Deleted rather than ended, so that a bot which signs in for each message leaves no heap.
+REMOVE_SURPLUS = f"""
+    DELETE FROM login_sessions WHERE id IN (
+        SELECT id FROM login_sessions
+         WHERE user_id = $1 AND tenant_id = $2 AND {LIVE} ORDER BY last_used_at DESC, id DESC OFFSET $3
+           FOR UPDATE SKIP LOCKED
+    )
+"""
+
+# A bot reaches the tenant that it acts in, and nothing else of the user's.
+REACHED = "user_id = $1 AND ($2::uuid IS NULL OR tenant_id = $2)"
+
+LIST = f"""
+    SELECT session.id, tenant_id, session.id = $3 AS is_current, ip_address, user_agent, service_key_id, service.name AS service,
+           session.created_at, session.last_used_at, expires_at
+      FROM login_sessions AS session LEFT JOIN service_keys AS service ON service.id = session.service_key_id
+     WHERE {REACHED} AND session.revoked_at IS NULL AND expires_at > now() AND ($4::uuid IS NULL OR session.id < $4)
+     ORDER BY session.id DESC LIMIT $5
+"""
+
+END_ONE = f"UPDATE login_sessions SET revoked_at = now() WHERE id = $3 AND {REACHED} AND {LIVE} RETURNING tenant_id"
+
+END_MANY = f"""
+    UPDATE login_sessions SET revoked_at = now()
+     WHERE {REACHED} AND revoked_at IS NULL AND ($3::uuid IS NULL OR id <> $3) RETURNING id
 """
 
 REVOKE = "UPDATE login_sessions SET revoked_at = now() WHERE id = $1"
@@ -92,6 +127,7 @@ async def open_session(
     await connection.execute(
         OPEN, session_id, user_id, tenant_id, token.hash(), LIFETIME, device.ip_address, device.user_agent, service_key_id
     )
+    await connection.execute(REMOVE_SURPLUS, user_id, tenant_id, MAX_LIVE)
     return session_id, token
 
 
@@ -144,6 +180,47 @@ async def close(given: Secret, secrets: Sequence[Secret]) -> None:
             await _audit(connection, row, "session.closed", token.session_id)
     # Also for one that was revoked before: Redis may not have heard of it.
     await announce_revocation(token.session_id)
+
+
+async def list_sessions(caller: Caller, *, limit: int, cursor: str | None) -> PageOut[SessionOut]:
+    """The user's live sessions, newest first: in all tenants, or, if a bot asks, in the one that it acts in."""
+    query = ("sessions", caller.user_id, _reach(caller))
+    after = decode_cursor(cursor, query, (UUID,))[0] if cursor else None
+    async with system_scope() as connection:
+        rows = await connection.fetch(LIST, caller.user_id, _reach(caller), caller.session_id, after, limit + 1)
+    items = [msgspec.convert(dict(row), SessionOut) for row in rows[:limit]]
+    return PageOut(items, encode_cursor(query, (items[-1].id,)) if len(rows) > limit else None)
+
+
+async def end_session(caller: Caller, session_id: UUID) -> None:
+    """End one of the sessions that `list_sessions` gives; its access tokens stop working at once.
+
+    Raises:
+        NotFound: it is none of them.
+    """
+    async with system_scope() as connection:
+        tenant_id = await connection.fetchval(END_ONE, caller.user_id, _reach(caller), session_id)
+        if tenant_id is None:
+            raise NotFound("There is no such session.")
+        await record(connection, tenant_id, caller.actor, "session.closed", {"session_id": session_id})
+    await announce_revocation(session_id)
+
+
+async def end_all_sessions(caller: Caller) -> None:
+    """End all sessions that `list_sessions` gives, the present one too."""
+    async with system_scope() as connection:
+        ended = await end_many(connection, caller.user_id, _reach(caller))
+        await record(connection, caller.tenant_id, caller.actor, "session.all_closed", {"ended_sessions": len(ended)})
+    await announce_revocations(ended)
+
+
+async def end_many(connection: Connection, user_id: UUID, tenant_id: UUID | None, but: UUID | None = None) -> list[UUID]:
+    """End the user's sessions in a tenant, or in all, in the caller's transaction; then give their ids to `announce_revocations()`."""
+    return [row["id"] for row in await connection.fetch(END_MANY, user_id, tenant_id, but)]
+
+
+def _reach(caller: Caller) -> UUID | None:
+    return None if caller.service_key_id is None else caller.tenant_id
 
 
 def _parse(given: Secret) -> RefreshToken:

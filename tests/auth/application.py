@@ -22,7 +22,9 @@ from app.auth.authentication import CALLER_DEPENDENCIES, Authentication
 from app.auth.bot_controllers import ServiceLinkController, TelegramController
 from app.auth.controllers import AuthController
 from app.auth.guards import RoleCheck
+from app.auth.member_controllers import MemberController, TenancyController
 from app.auth.service_keys import create_service_key
+from app.auth.session_controllers import SessionController
 from app.cache import close_cache, open_cache
 from app.rate_limits import sliding_window
 from app.redis import get_redis, start_redis, stop_redis
@@ -71,6 +73,9 @@ class Seller(msgspec.Struct, frozen=True):
 
     async def patch(self, path: str, changes: object) -> httpx.Response:
         return await self.client.patch(path, json=changes, headers={"Authorization": f"Bearer {self.access_token}"})
+
+    async def call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        return await self.client.request(method, path, json=body, headers={"Authorization": f"Bearer {self.access_token}"})
 
     async def refresh(self, refresh_token: str | None = None) -> httpx.Response:
         return await self.client.post("/auth/refresh", json={"refresh_token": refresh_token or self.refresh_token})
@@ -175,6 +180,9 @@ def make_app() -> Litestar:
         [
             AuthController,
             TelegramController,
+            SessionController,
+            TenancyController,
+            MemberController,
             TenantController,
             ServiceLinkController,
             open_to_all,

@@ -66,7 +66,8 @@ def routes_of(app: Litestar) -> list[Route]:
         if isinstance(handler, HTTPRouteHandler)
         for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"})
     ]
-    return sorted(found, key=str)
+    # Last what ends the sessions of whoever asks.
+    return sorted(found, key=lambda route: (route.handler.operation_id == "logoutAll", str(route)))
 
 
 class Asked(NamedTuple):
@@ -102,6 +103,8 @@ async def asked(settings: Settings, client: httpx.AsyncClient, shop: Shop) -> As
         "product_id": product["id"],
         "provider": "wildberries",
         "service_key_id": str(key.id),
+        "session_id": str((await shop.expect(200, "GET", "/auth/sessions"))["items"][0]["id"]),
+        "user_id": str((await shop.expect(200, "GET", "/tenants/me/users"))["items"][0]["id"]),
     }
     document = openapi_document(app)
     bodies = {

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.anyio
 
 # Who may see all tenants, and why that can't be less.
 WHO_USES_THE_SYSTEM_DOOR = {
+    "app/auth/members.py": "a new member is looked up among all users",
+    "app/auth/password_change.py": "a password is the user's, and its change ends sessions in all tenants",
+    "app/auth/tenancies.py": "a user's tenants, and a new one, are outside the walls of the present one",
     "app/auth/linking.py": "a service key is no tenant's, and is seen by one only once it is linked",
     "app/auth/service_keys.py": "a service's key belongs to no tenant",
     "app/auth/telegram.py": "sign-in happens before a tenant is known",
