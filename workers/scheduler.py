@@ -56,9 +56,11 @@ async def look_at_keys() -> None:
 
 
 async def queue_all_due_tenants() -> None:
-    """Batch after batch."""
-    while await queue_due_tenants() == BATCH:
-        pass
+    """Batch after batch. Workers begin with the first one, while the others are still being queued."""
+    if await queue_due_tenants() == BATCH:
+        await ring_for_waiting()
+        while await queue_due_tenants() == BATCH:
+            pass
 
 
 async def look_at_all_expiries() -> None:

@@ -81,11 +81,13 @@ async def requeue_expired() -> int:
 
 
 async def ring_for_waiting() -> int:
-    """Wake workers for runs that are due and that nobody was woken for. Gives how many were rung for."""
+    """Wake workers for runs that are due and that nobody was woken for. Gives how many there were."""
     async with system_scope() as connection:
         waiting = _count(await connection.execute(FORGOTTEN, MOST_RINGS))
     for _ in range(waiting):
-        await enqueue(WakeWorker())
+        if not await enqueue(WakeWorker()):
+            # A Redis that hangs lets each ring wait; together they would keep the scheduler from its other work for half a minute.
+            break
     return waiting
 
 

@@ -6,10 +6,13 @@ import pytest
 
 from app.database import system_scope
 from app.errors import Unavailable
+from app.jobs import broker
+from app.observability import metrics
 from app.runs import sweep
+from app.runs.jobs import WakeWorker
 from app.runs.lease import claim
-from app.runs.sweep import Sweep, requeue_expired
-from tests.factories import claimed, create_tenant, expire_lease
+from app.runs.sweep import Sweep, requeue_expired, ring_for_waiting
+from tests.factories import claimed, create_run, create_tenant, expire_lease
 
 pytestmark = pytest.mark.anyio
 
@@ -107,3 +110,20 @@ async def test_runs_that_were_lost_together_twice_come_back_apart(clean_database
     async with system_scope() as connection:
         spread = await connection.fetchval("SELECT max(not_before) - min(not_before) FROM sync_runs")
     assert spread > timedelta(seconds=5)
+
+
+async def test_while_redis_is_away_the_sweep_rings_once_and_goes_on_with_its_other_work(clean_database, redis_url: str):
+    for _ in range(3):
+        await create_run(await create_tenant())
+    async with system_scope() as connection:
+        await connection.execute("UPDATE sync_runs SET rung_at = NULL")
+    await broker.shutdown()
+    broker.connect_to("redis://127.0.0.1:1/0")
+    failed = metrics.doorbells.labels(WakeWorker.name, "failed")._value
+    before = failed.get()
+
+    waiting = await ring_for_waiting()
+
+    await broker.shutdown()
+    broker.connect_to(redis_url)
+    assert (waiting, failed.get() - before) == (3, 1)

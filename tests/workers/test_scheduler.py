@@ -7,10 +7,12 @@ from app.credentials.jobs import CheckKeys
 from app.database import system_scope
 from app.jobs import broker
 from app.redis import get_redis
+from app.runs.schedule import BATCH
 from tests.application import Shop, client, redis, sandbox, sandbox_url, settings, shop
 from tests.credentials.keys import change_key, heard
 from tests.factories import create_run, create_tenant
-from workers.scheduler import look_at_keys, tick
+from workers import scheduler
+from workers.scheduler import look_at_keys, queue_all_due_tenants, tick
 
 __all__ = ["client", "redis", "sandbox", "sandbox_url", "settings", "shop"]
 
@@ -57,3 +59,23 @@ async def test_a_fault_in_one_part_stops_neither_the_others_nor_the_scheduler(cl
     ]
     async with system_scope() as connection:
         assert await connection.fetchval("SELECT rung_at > now() - interval '1 min' FROM sync_runs WHERE id = $1", run_id)
+
+
+async def test_workers_begin_with_the_first_batch_while_the_others_are_queued(clean_database: str, monkeypatch: pytest.MonkeyPatch):
+    steps: list[str] = []
+    batches = [BATCH, BATCH, 3]
+
+    async def queue() -> int:
+        steps.append("queue")
+        return batches.pop(0)
+
+    async def ring() -> int:
+        steps.append("ring")
+        return 0
+
+    monkeypatch.setattr(scheduler, "queue_due_tenants", queue)
+    monkeypatch.setattr(scheduler, "ring_for_waiting", ring)
+
+    await queue_all_due_tenants()
+
+    assert steps == ["queue", "ring", "queue", "queue"]
