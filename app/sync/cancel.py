@@ -10,22 +10,15 @@ from app.database import tenant_scope
 from app.errors import Conflict, NotFound
 from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
-from app.runs.schemas import Notice, RunOut, StageReport
-from app.runs.service import COLUMNS, run_out
+from app.runs.schemas import Notice, RunOut
+from app.runs.service import CALLED_OFF, COLUMNS, run_out
 from app.runs.tables import RunStatus
 from app.sync.notices import record_notices
 from app.tenants.service import lock_tenant
 
-# Without its lease, the worker that has the run can't write any more, and stops.
-CANCEL = f"""
-    UPDATE sync_runs
-       SET status = 'cancelled', lease_until = NULL, stage = NULL, stages = $3, finished_at = now(), revision = revision + 1
-     WHERE tenant_id = $1 AND id = $2
- RETURNING {COLUMNS}
-"""
+CANCEL = f"UPDATE sync_runs SET {CALLED_OFF} WHERE tenant_id = $1 AND id = $2 RETURNING {COLUMNS}"
 
 _notices = msgspec.json.Decoder(dict[str, Notice])
-_encode = msgspec.json.Encoder().encode
 
 
 class SyncAlreadyFinished(Conflict):
@@ -56,7 +49,7 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
                 return run, False
             case RunStatus.QUEUED | RunStatus.RUNNING:
                 noted = _notices.decode(row["notices"]) if row["notices"] else {}
-                run = run_out(await connection.fetchrow(CANCEL, tenant_id, run_id, _encode(_left(run.stages)).decode()))
+                run = run_out(await connection.fetchrow(CANCEL, tenant_id, run_id))
                 await record_notices(connection, tenant_id, run_id, run.marketplace, language, noted)
                 await audit(connection, tenant_id, actor, "sync.cancelled", {"sync_id": run_id, "marketplace": run.marketplace})
             case _:
@@ -64,12 +57,3 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
     if noted:
         await enqueue(DeliverEvents())
     return run, True
-
-
-def _left(stages: list[StageReport]) -> list[StageReport]:
-    """A stage that was under way is one that was not carried out."""
-    for stage in stages:
-        if stage.status == "running":
-            stage.status = "pending"
-        stage.not_before = None
-    return stages
