@@ -27,8 +27,10 @@ ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 # A server that hangs, or a way to it that swallows everything, is noticed this late. No statement of ours takes a tenth of it.
 STATEMENT_TIMEOUT_S = 60.0
-# A process that is stopped, or whose machine is gone without a word, in the middle of a transaction: the server gives up what it had locked this late.
+# A process that is stopped, or whose machine is gone without a word, in the middle of a transaction: the server gives up what it had locked this late. Where it
+# was in the middle of a statement, app.runs.sweep has to tell the server so.
 IDLE_TIMEOUT_S = 10
+APPLICATION_NAME = "stock-tracker"
 # How long connections that are in use may hold up the end of the process.
 CLOSE_TIMEOUT_S = 1.0
 
@@ -152,7 +154,7 @@ class Database(PostgresEngine):
 
     def configure(self, url: Secret) -> None:
         """Say where the database is, for commands that open single connections."""
-        self.config = {"dsn": url.reveal(), "timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "stock-tracker"}}
+        self.config = {"dsn": url.reveal(), "timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": APPLICATION_NAME}}
 
     async def open(self, url: Secret, *, pool_size: int, production: bool) -> None:
         """Connect, and refuse a role that the walls between tenants don't hold.

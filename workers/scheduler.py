@@ -22,7 +22,7 @@ from app.observability import metrics
 from app.observability.logs import configure_logs
 from app.runs.pauses import stop_strays
 from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
-from app.runs.sweep import Sweep, ring_for_waiting
+from app.runs.sweep import Sweep, end_silent_sessions, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.stocks.history import keep_partitions
 from app.webhooks.dispatch import ring_if_due
@@ -86,6 +86,23 @@ async def attempt(*parts: Callable[[], Awaitable[object]]) -> None:
             log.exception("scheduler.part_failed", part=part.__name__)
 
 
+async def watch_sessions(stop: asyncio.Event) -> None:
+    """Apart from the ticks: they may wait for the very locks that a frozen process holds."""
+    while not stop.is_set():
+        try:
+            await attempt(end_silent_sessions)
+        except Unavailable:
+            log.debug("scheduler.sessions_not_seen")
+        await wait_a_tick(stop)
+
+
+async def wait_a_tick(stop: asyncio.Event) -> None:
+    """Or until the process is asked to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TICK_S):
+            await stop.wait()
+
+
 async def run(settings: Settings) -> None:
     """Tick until a signal comes."""
     stop = asyncio.Event()
@@ -104,23 +121,21 @@ async def run(settings: Settings) -> None:
     housekeeping = Housekeeping(settings)
     gauges = Gauges(settings)
     try:
-        while not stop.is_set():
-            try:
-                with metrics.timing(metrics.tick_duration):
-                    await tick()
-                await attempt(gauges.look)
-                if loop.time() >= next_look_s:
-                    next_look_s = loop.time() + LOOK_EVERY_S
-                    await look_at_keys()
-                    await attempt(correct_appointments)
-                await attempt(housekeeping.step)
-            except Unavailable as error:
-                log.warning("scheduler.database_unavailable", detail=error.detail)
-            try:
-                async with asyncio.timeout(TICK_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(watch_sessions(stop))
+            while not stop.is_set():
+                try:
+                    with metrics.timing(metrics.tick_duration):
+                        await tick()
+                    await attempt(gauges.look)
+                    if loop.time() >= next_look_s:
+                        next_look_s = loop.time() + LOOK_EVERY_S
+                        await look_at_keys()
+                        await attempt(correct_appointments)
+                    await attempt(housekeeping.step)
+                except Unavailable as error:
+                    log.warning("scheduler.database_unavailable", detail=error.detail)
+                await wait_a_tick(stop)
     finally:
         await gauges.aclose()
         await broker.shutdown()

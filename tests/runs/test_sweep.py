@@ -1,17 +1,24 @@
 """What was lost is found, and what only seems to be is not taken for lost."""
 
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
-from app.database import system_scope
+from app.database import APPLICATION_NAME, system_scope, tenant_scope
 from app.errors import Unavailable
 from app.jobs import broker
 from app.observability import metrics
 from app.runs import sweep
 from app.runs.jobs import WakeWorker
 from app.runs.lease import claim
-from app.runs.sweep import Sweep, requeue_expired, ring_for_waiting
+from app.runs.sweep import Sweep, end_silent_sessions, requeue_expired, ring_for_waiting
+from app.settings import get_settings
 from tests.factories import claimed, create_run, create_tenant, expire_lease
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +134,55 @@ async def test_while_redis_is_away_the_sweep_rings_once_and_goes_on_with_its_oth
     await broker.shutdown()
     broker.connect_to(redis_url)
     assert (waiting, failed.get() - before) == (3, 1)
+
+
+@asynccontextmanager
+async def frozen_between_two_messages(run_id: UUID, name: str = APPLICATION_NAME) -> AsyncGenerator[asyncpg.Connection]:
+    """A session that has locked a run, has been told what its next statement is, and hears nothing more."""
+    connection = await asyncpg.connect(get_settings().database_url.reveal(), server_settings={"application_name": name})
+    await connection.execute("BEGIN; SET LOCAL app.scope = 'system'")
+    await connection.execute("UPDATE sync_runs SET revision = revision + 1 WHERE id = $1", run_id)
+    await connection.prepare("SELECT $1::int")
+    yield connection
+    connection.terminate()
+
+
+async def is_gone(session: asyncpg.Connection) -> None:
+    async with asyncio.timeout(10), system_scope() as connection:
+        while await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", session.get_server_pid()):
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
+async def test_the_locks_of_a_process_that_froze_in_the_middle_of_a_statement_are_given_up(clean_database):
+    lease = await claimed(await create_tenant())
+    await expire_lease(lease.run_id)
+
+    async with frozen_between_two_messages(lease.run_id) as frozen:
+        before = await requeue_expired()
+        ended = await end_silent_sessions(patience_s=0)
+        await is_gone(frozen)
+
+        assert (before, ended, await requeue_expired()) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("name", "patience_s"), [("pg_dump", 0), (APPLICATION_NAME, 10)])
+async def test_a_backup_and_a_process_that_is_only_slow_keep_their_sessions(clean_database, name: str, patience_s: float):
+    lease = await claimed(await create_tenant())
+
+    async with frozen_between_two_messages(lease.run_id, name) as session:
+        assert await end_silent_sessions(patience_s) == 0
+
+        assert await session.fetchval("SELECT 1") == 1
+
+
+async def test_a_session_that_works_or_waits_for_its_process_between_statements_is_left_to_the_server(clean_database):
+    tenant = await create_tenant()
+
+    async with tenant_scope(tenant) as connection:
+        await connection.execute("UPDATE tenants SET name = 'x'")
+        working = asyncio.create_task(connection.execute("SELECT pg_sleep(0.5)"))
+        ended = await asyncio.create_task(end_silent_sessions(patience_s=0), context=contextvars.Context())
+        await working
+        idle = await asyncio.create_task(end_silent_sessions(patience_s=0), context=contextvars.Context())
+
+        assert (ended, idle) == (0, 0)
