@@ -15,6 +15,7 @@ from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
 from app.runs.checkpoints import lock_checkpoints
 from app.runs.jobs import WakeWorker
+from app.runs.lease import MOST_WAITING
 from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Progress, RunOut, StageReport
 from app.runs.tables import PRIORITY, RunStatus, Stage, Trigger
@@ -26,8 +27,10 @@ COLUMNS = (
     f"queued_at, started_at, finished_at, status = 'queued' AND {PAUSED} AS paused"
 )
 
-# A run that nobody began waits for nothing: a time to come is of a clock that leapt and was put back.
-IS_AHEAD = "sync_runs.attempt = 0 AND sync_runs.not_before > now()"
+# A run that nobody began waits for nothing, and none waits for more than a day: a later time is of a clock that leapt and was put back.
+IS_AHEAD = f"""
+    sync_runs.not_before > now() + CASE WHEN sync_runs.attempt = 0 THEN 0 ELSE {MOST_WAITING.total_seconds():.0f} END * interval '1 s'
+"""
 
 # Some of its stages wait for the marketplace, for hours perhaps, the others are done; and now somebody asks who wants to see something fresh.
 IS_WAITING = f"""

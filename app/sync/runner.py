@@ -24,7 +24,7 @@ from app.observability import metrics
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
-from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim, return_strays
+from app.runs.lease import LEASE, MOST_CRASHES, MOST_WAITING, Lease, LeaseLost, claim, return_strays
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
@@ -46,8 +46,6 @@ STOP_PATIENCE_S = 5.0
 HEARTBEATS_PER_LEASE = 3
 # Between two attempts to reach a database that is away.
 UNAVAILABLE_PAUSE_S = 1.0
-# A run that the marketplace keeps waiting ends at some time, for the next one to begin.
-MOST_WAITING = timedelta(hours=24)
 
 log = structlog.get_logger(__name__)
 
@@ -248,7 +246,8 @@ async def _run_stages(lease: Lease) -> None:
 
 
 def _has_to_wait(lease: Lease, report: StageReport) -> bool:
-    if report.not_before is not None and report.not_before > lease.now():
+    # A time that is further away is of a clock that leapt and was put back.
+    if report.not_before is not None and timedelta() < report.not_before - lease.now() <= MOST_WAITING:
         return True
     products = next((stage for stage in lease.stages if stage.name is Stage.PRODUCTS), None)
     if report.name not in NEEDS_PRODUCTS or products is None or products.status in FINAL:
