@@ -25,6 +25,7 @@ from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
 from app.runs.sweep import Sweep, end_silent_sessions, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.stocks.history import keep_partitions
+from app.sync.cancel import tell_of_runs_called_off
 from app.webhooks.dispatch import ring_if_due
 from workers.gauges import Gauges
 from workers.housekeeping import Housekeeping
@@ -43,7 +44,7 @@ async def tick() -> None:
     Raises:
         Unavailable: the database does not answer; the next tick tries again.
     """
-    await attempt(queue_all_due_tenants, stop_strays, sweep.requeue_expired, ring_for_waiting, ring_if_due)
+    await attempt(queue_all_due_tenants, stop_strays, sweep.requeue_expired, ring_for_waiting, tell_of_runs_called_off, ring_if_due)
 
 
 async def look_at_keys() -> None:

@@ -86,7 +86,7 @@ PUT_BACK = """
 
 FINISH = """
     UPDATE sync_runs
-       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, error_code = $5, error_detail = $6, finished_at = now(),
+       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, notices = NULL, error_code = $5, error_detail = $6, finished_at = now(),
            revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
  RETURNING greatest(extract(epoch FROM now() - started_at), 0)

@@ -1,4 +1,4 @@
-"""Calling off a run that goes on."""
+"""Calling off a run that goes on, and telling what it noted until then."""
 
 from typing import Any
 from uuid import UUID
@@ -6,17 +6,28 @@ from uuid import UUID
 import msgspec
 
 from app.audit.service import record as audit
-from app.database import tenant_scope
+from app.database import system_scope, tenant_scope
 from app.errors import Conflict, NotFound
 from app.events.jobs import DeliverEvents
 from app.jobs import enqueue
+from app.marketplaces.contract import Marketplace
 from app.runs.schemas import Notice, RunOut
 from app.runs.service import CALLED_OFF, COLUMNS, run_out
 from app.runs.tables import RunStatus
 from app.sync.notices import record_notices
 from app.tenants.service import lock_tenant
 
-CANCEL = f"UPDATE sync_runs SET {CALLED_OFF} WHERE tenant_id = $1 AND id = $2 RETURNING {COLUMNS}"
+CANCEL = f"UPDATE sync_runs SET {CALLED_OFF}, notices = NULL WHERE tenant_id = $1 AND id = $2 RETURNING {COLUMNS}"
+
+# Whoever takes a key away or replaces it ends its run without knowing of events. An index holds just these.
+UNTOLD = "SELECT id, tenant_id FROM sync_runs WHERE status = 'cancelled' AND notices IS NOT NULL ORDER BY id LIMIT 100"
+
+TAKE_NOTICES = """
+    UPDATE sync_runs SET notices = NULL
+      FROM (SELECT id, marketplace, notices FROM sync_runs WHERE tenant_id = $1 AND id = $2 AND notices IS NOT NULL FOR UPDATE) AS untold
+     WHERE sync_runs.id = untold.id
+ RETURNING untold.marketplace, untold.notices
+"""
 
 _notices = msgspec.json.Decoder(dict[str, Notice])
 
@@ -57,3 +68,17 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
     if noted:
         await enqueue(DeliverEvents())
     return run, True
+
+
+async def tell_of_runs_called_off() -> int:
+    """Record the events of runs that ended with their key. A scheduler calls it at each tick; gives how many runs there were."""
+    async with system_scope() as connection:
+        untold = await connection.fetch(UNTOLD)
+    for run_id, tenant_id in untold:
+        async with tenant_scope(tenant_id) as connection:
+            language = await lock_tenant(connection, tenant_id)
+            # None: another scheduler was faster.
+            if row := await connection.fetchrow(TAKE_NOTICES, tenant_id, run_id):
+                noted = _notices.decode(row["notices"])
+                await record_notices(connection, tenant_id, run_id, Marketplace(row["marketplace"]), language, noted)
+    return len(untold)
