@@ -4,7 +4,6 @@ Any number may run; the database gives each piece to one.
 """
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -29,6 +28,7 @@ from app.sync.cancel import tell_of_runs_called_off
 from app.webhooks.dispatch import ring_if_due
 from workers.gauges import Gauges
 from workers.housekeeping import Housekeeping
+from workers.stopping import stop_on_signal
 
 TICK_S = 1.0
 LOOK_EVERY_S = 60.0
@@ -106,10 +106,7 @@ async def wait_a_tick(stop: asyncio.Event) -> None:
 
 async def run(settings: Settings) -> None:
     """Tick until a signal comes."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, loop = stop_on_signal(), asyncio.get_running_loop()
     # Longer than a worker needs to notice that the database is back, however long it hung.
     sweep.patience_s = settings.sync_lease_s / 4
     await database.open(settings.database_url, pool_size=2, production=settings.production)

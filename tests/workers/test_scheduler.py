@@ -1,5 +1,9 @@
 """What the scheduler does each second and each minute, whatever is amiss."""
 
+import asyncio
+import os
+import sys
+
 import pytest
 import structlog
 
@@ -79,3 +83,24 @@ async def test_workers_begin_with_the_first_batch_while_the_others_are_queued(cl
     await queue_all_due_tenants()
 
     assert steps == ["queue", "ring", "queue", "queue"]
+
+
+async def test_a_scheduler_exits_in_time_whatever_its_tick_waits_for(clean_database: str, redis_url: str):
+    program = "from workers import scheduler, stopping; stopping.STOP_WITHIN_S = 1.0; scheduler.main()"
+    environment = os.environ | {"DATABASE_URL": clean_database, "REDIS_URL": redis_url, "LOG_LEVEL": "error"}
+    async with system_scope() as connection:
+        await connection.execute("LOCK TABLE tenants")
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment)
+        try:
+            async with asyncio.timeout(20):
+                while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'tenants'::regclass"):
+                    await asyncio.sleep(0.05)
+
+            process.terminate()
+
+            async with asyncio.timeout(8):
+                await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
