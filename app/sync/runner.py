@@ -81,7 +81,6 @@ class Runner:
         except Unavailable as error:
             # The scheduler rings again.
             log.warning("runs.database_unavailable", detail=error.detail)
-            self._return_strays_when_possible()
         except Exception:
             # A fault of ours: the run's lease runs out and it counts as crashed. The scheduler rings for the others.
             log.exception("runs.drain_crashed")
@@ -94,11 +93,6 @@ class Runner:
             lease = await self._claim(urgent_only=not patient)
             if lease is None:
                 return False
-            if self.stopping:
-                # It was claimed while the stop began.
-                with suppress(LeaseLost):
-                    await lease.give_back()
-                return False
             if patient and lease.is_urgent:
                 self._patient -= 1
                 patient = False
@@ -108,14 +102,22 @@ class Runner:
         return True
 
     async def _claim(self, run_id: UUID | None = None, *, urgent_only: bool = False) -> Lease | None:
+        """None: there is nothing to do, or the stop has begun."""
         self._claiming += 1
         try:
             lease = await claim(self.worker, run_id, self.lease, urgent_only=urgent_only)
-            if lease is not None:
-                self._in_hands.add(lease.run_id)
-            return lease
+        except Unavailable:
+            self._return_strays_when_possible()
+            raise
         finally:
             self._claiming -= 1
+        if lease is not None and self.stopping:
+            with suppress(LeaseLost):
+                await lease.give_back()
+            return None
+        if lease is not None:
+            self._in_hands.add(lease.run_id)
+        return lease
 
     def _return_strays_when_possible(self) -> None:
         if self._returning is None and not self.stopping:
@@ -241,7 +243,7 @@ async def _run_stages(lease: Lease) -> None:
         # As the database has it: whether the transaction that this broke into was committed is not known here.
         with suppress(LeaseLost):
             await lease.give_back()
-        log.info("run.given_back")
+            log.info("run.given_back")
         raise
 
 
