@@ -32,7 +32,7 @@ async def wake_worker() -> None:
 async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
     """Join or make the run of the tenant's marketplace account, see it through, and give the run, as `GET /sync/{id}` does.
 
-    The run is done, unless the marketplace asked for a long wait or this worker stops: then it waits in the queue, and its `status` says so.
+    The run is done, unless the marketplace asked for a long wait, an operator holds it up or this worker stops: then it waits in the queue, and its `status` says so.
 
     Raises:
         CredentialsMissing: the tenant has no key.
@@ -46,10 +46,12 @@ async def sync_tenant_products(tenant_id: str) -> dict[str, Any]:
         if not _goes_on(run):
             break
         await asyncio.sleep(LOOK_AGAIN_S)
+    # Many of these may have kept the doorbells behind them in the stream from being heard.
+    runner.wake()
     return msgspec.to_builtins(run)
 
 
 def _goes_on(run: RunOut) -> bool:
-    """It is being carried out, or due. One that the marketplace asked to wait is neither."""
+    """It is being carried out, or due. One that the marketplace asked to wait, or that an operator holds up, is neither."""
     due = run.not_before is None or run.not_before <= datetime.now(UTC)
-    return run.status is RunStatus.RUNNING or (run.status is RunStatus.QUEUED and due)
+    return run.status is RunStatus.RUNNING or (run.status is RunStatus.QUEUED and due and not run.paused)
