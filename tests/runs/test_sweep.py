@@ -31,6 +31,10 @@ async def look(run_id):
         return tuple(await connection.fetchrow(RUN, run_id))
 
 
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event = 'ClientRead')"
+GONE = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
+
+
 class Clock:
     """Seconds that pass when the test says so."""
 
@@ -136,21 +140,26 @@ async def test_while_redis_is_away_the_sweep_rings_once_and_goes_on_with_its_oth
     assert (waiting, failed.get() - before) == (3, 1)
 
 
+async def until(what: str, pid: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            async with system_scope() as connection:
+                if await connection.fetchval(what, pid):
+                    return
+
+
 @asynccontextmanager
 async def frozen_between_two_messages(run_id: UUID, name: str = APPLICATION_NAME) -> AsyncGenerator[asyncpg.Connection]:
     """A session that has locked a run, has been told what its next statement is, and hears nothing more."""
     connection = await asyncpg.connect(get_settings().database_url.reveal(), server_settings={"application_name": name})
-    await connection.execute("BEGIN; SET LOCAL app.scope = 'system'")
-    await connection.execute("UPDATE sync_runs SET revision = revision + 1 WHERE id = $1", run_id)
-    await connection.prepare("SELECT $1::int")
-    yield connection
-    connection.terminate()
-
-
-async def is_gone(session: asyncpg.Connection) -> None:
-    async with asyncio.timeout(10), system_scope() as connection:
-        while await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", session.get_server_pid()):
-            await connection.execute("SELECT pg_stat_clear_snapshot()")
+    try:
+        await connection.execute("BEGIN; SET LOCAL app.scope = 'system'")
+        await connection.execute("UPDATE sync_runs SET revision = revision + 1 WHERE id = $1", run_id)
+        await connection.prepare("SELECT $1::int")
+        await until(WAITS, connection.get_server_pid())
+        yield connection
+    finally:
+        connection.terminate()
 
 
 async def test_the_locks_of_a_process_that_froze_in_the_middle_of_a_statement_are_given_up(clean_database):
@@ -160,7 +169,7 @@ async def test_the_locks_of_a_process_that_froze_in_the_middle_of_a_statement_ar
     async with frozen_between_two_messages(lease.run_id) as frozen:
         before = await requeue_expired()
         ended = await end_silent_sessions(patience_s=0)
-        await is_gone(frozen)
+        await until(GONE, frozen.get_server_pid())
 
         assert (before, ended, await requeue_expired()) == (0, 1, 1)
 
