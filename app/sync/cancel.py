@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.audit.service import record as audit
+from app.cache import get_cache
 from app.database import system_scope, tenant_scope
 from app.errors import Conflict, NotFound
 from app.events.jobs import DeliverEvents
@@ -15,6 +16,7 @@ from app.runs.schemas import Notice, RunOut
 from app.runs.service import CALLED_OFF, COLUMNS, run_out
 from app.runs.tables import RunStatus
 from app.sync.notices import record_notices
+from app.sync.outcome import PRODUCT_LISTS
 from app.tenants.service import lock_tenant
 
 CANCEL = f"UPDATE sync_runs SET {CALLED_OFF}, notices = NULL WHERE tenant_id = $1 AND id = $2 RETURNING {COLUMNS}"
@@ -65,6 +67,9 @@ async def cancel_run(tenant_id: UUID, actor: str, run_id: UUID) -> tuple[RunOut,
                 await audit(connection, tenant_id, actor, "sync.cancelled", {"sync_id": run_id, "marketplace": run.marketplace})
             case _:
                 raise SyncAlreadyFinished(f"The sync has ended already, as {run.status}.")
+    if any(stage.changes for stage in run.stages):
+        # Before an event can go out: its worker may be dead, or notice later.
+        await get_cache().invalidate_pattern(tenant_id, PRODUCT_LISTS)
     if noted:
         await enqueue(DeliverEvents())
     return run, True

@@ -30,7 +30,7 @@ from app.runs.tables import Stage
 from app.stocks.service import StockService
 from app.sync.counting import count_stage
 from app.sync.messages import own_reason, reason
-from app.sync.outcome import finish
+from app.sync.outcome import PRODUCT_LISTS, finish
 from app.vault import CredentialsUnreadable
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
@@ -218,6 +218,8 @@ async def _give_back_when_possible(lease: Lease) -> None:
 
 async def _run_stages(lease: Lease) -> None:
     if lease.crashes >= MOST_CRASHES:
+        # Its workers may have been killed before they came to it.
+        await get_cache().invalidate_pattern(lease.tenant_id, PRODUCT_LISTS)
         status = await finish(lease, own_reason(lease.language, "crashed"))
         metrics.dead_runs.labels(lease.marketplace.value).inc()
         log.error("run.crashed", status=status)
@@ -305,7 +307,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         count_stage(lease.marketplace, found, report)
         if (changed or report.changes) and report.name is not Stage.ORDERS:
             # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
-            await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
+            await get_cache().invalidate_pattern(lease.tenant_id, PRODUCT_LISTS)
     if report.status in FINAL:
         lease.end(report)
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.api.roles import Caller, Role
 from app.auth.tokens import issue_access_token
+from app.cache import get_cache
 from app.database import tenant_scope
 from app.ids import new_id
 from app.runs.lease import LeaseLost, claim
@@ -137,6 +138,23 @@ async def test_what_a_run_noted_whose_key_is_gone_is_told_once(shop: Shop, how: 
     assert (await shop.expect(200, "GET", f"/sync/{run_id}"))["status"] == "cancelled"
     assert await shop.rows(TOLD) == [(str(run_id), "2")]
     assert (max(first, *later), again) == (1, 0)
+
+
+@pytest.mark.parametrize(("updated", "kept"), [(1, None), (0, "of before")])
+async def test_who_hears_what_a_cancelled_run_stored_reads_no_list_of_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, updated: int, kept: str | None
+):
+    """Its worker may be dead, or notice in 20 s."""
+    monkeypatch.setattr("app.runs.lease.TELL_EVERY_S", 0.0)
+    await get_cache().set(shop.tenant_id, "products:list:x", "of before")
+    lease = await claim("test", await create_run(shop.tenant_id))
+    assert lease
+    async with lease.writing(lease.stages[0]):
+        lease.stages[0].updated += updated
+
+    await cancel(shop, lease.run_id)
+
+    assert await get_cache().get(shop.tenant_id, "products:list:x") == kept
 
 
 async def test_cancelling_again_gives_the_cancelled_run(shop: Shop):

@@ -331,6 +331,23 @@ async def test_lists_of_products_are_forgotten_when_prices_change_and_kept_when_
     assert await cache.get(shop.tenant_id, "products:list:x") is None
 
 
+async def test_lists_of_products_are_forgotten_when_a_run_ends_that_killed_its_workers(play_shop: PlayShop):
+    shop = await play_shop()
+    run_id = await create_run(shop.tenant_id)
+    for _ in range(3):
+        await grow_older("UPDATE sync_runs SET not_before = now()")
+        assert await claim("a worker that is killed behind a page", run_id)
+        await expire_lease(run_id)
+        await requeue_expired()
+    await get_cache().set(shop.tenant_id, "products:list:x", "of before")
+
+    shop.run_id = run_id
+    run = await shop.go_on()
+
+    assert run.status is RunStatus.FAILED
+    assert await get_cache().get(shop.tenant_id, "products:list:x") is None
+
+
 async def test_a_full_run_walks_orders_again_and_another_goes_on_behind_the_last(play_shop: PlayShop):
     shop = await play_shop(orders=[[order("A")], [order("B")]])
     await shop.start()
