@@ -142,7 +142,7 @@ dead_runs = Counter(
 )
 run_duration = Histogram(
     "stock_tracker_run_duration_seconds",
-    "From a run's first start to its end, waits in the queue in between included.",
+    "From a run's first start to its end, waits in the queue in between included, pauses not.",
     ["marketplace", "trigger", "status"],
     buckets=LONG_S,
     registry=registry,

@@ -1,6 +1,7 @@
 """One run, start to finish."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -87,7 +88,8 @@ class Runner:
 
     async def _carry_out_next(self) -> bool:
         """Carry out the most urgent run that is due; of the places an eighth is kept for runs that somebody waits for. False: there is none."""
-        patient = self._patient < self.concurrency - self.concurrency // RESERVED_SHARE
+        reserved = min(math.ceil(self.concurrency / RESERVED_SHARE), self.concurrency - 1)
+        patient = self._patient < self.concurrency - reserved
         self._patient += patient
         try:
             lease = await self._claim(urgent_only=not patient)

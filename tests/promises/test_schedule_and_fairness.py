@@ -177,6 +177,23 @@ async def test_a_place_is_kept_for_who_presses_a_button_however_many_scheduled_r
     assert await look("SELECT trigger, status FROM sync_runs ORDER BY priority") == [("manual", "succeeded"), ("schedule", "queued")]
 
 
+@pytest.mark.parametrize(("places", "for_the_schedule"), [(64, 56), (9, 7), (8, 7), (4, 3), (2, 1), (1, 1)])
+async def test_of_a_few_places_too_one_is_kept_for_who_presses_a_button(clean_database, places: int, for_the_schedule: int):
+    """Likewise in a process with a small `--concurrency`; where there is but one place, the schedule has it as well."""
+    worker = Runner("test", concurrency=places)
+    asked: list[bool] = []
+
+    async def claim_nothing(_: UUID | None = None, *, urgent_only: bool = False) -> None:
+        asked.append(urgent_only)
+
+    worker._claim = claim_nothing
+    for at_work in (for_the_schedule - 1, for_the_schedule):
+        worker._patient = at_work
+        await worker._carry_out_next()
+
+    assert asked == [False, True]
+
+
 async def test_who_presses_a_button_does_not_wait_for_all_tasks_whose_messages_came_before_the_doorbell(
     play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch
 ):
