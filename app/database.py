@@ -221,8 +221,9 @@ class Database(PostgresEngine):
 
     async def release(self, connection: Connection) -> None:
         metrics.database_connections_in_use.dec()
-        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
-            await self._pool().release(connection)
+        if self.pool is not None:  # else it is being closed, and its connections with it
+            with suppress(asyncpg.InterfaceError):  # likewise, or another one is open by now
+                await self.pool.release(connection)
 
     def _pool(self) -> Any:
         if self.pool is None:
@@ -231,7 +232,12 @@ class Database(PostgresEngine):
 
 
 async def _bound_silence(connection: Connection) -> None:
-    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+    try:
+        await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+    except BaseException:
+        # asyncpg would take leave of the server in good order, and wait for that for as long as the server hangs.
+        connection.terminate()
+        raise
 
 
 async def _keep_session(_: Any) -> None:
