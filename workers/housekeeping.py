@@ -14,7 +14,7 @@ from app.database import system_scope
 from app.errors import Unavailable
 from app.products.retention import remove_old_sightings
 from app.retention import Position, Walk
-from app.runs.retention import remove_old_logs, remove_old_runs
+from app.runs.retention import remove_old_logs, remove_old_runs, remove_unchanged_runs
 from app.settings import Settings
 from app.stocks.history import keep_partitions
 from app.webhooks.retention import expire_deliveries, remove_old_events
@@ -39,7 +39,13 @@ class Housekeeping:
             "runs": partial(remove_old_runs, kept=runs),
             "events": partial(remove_old_events, kept=events),
         }
-        self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "sightings": remove_old_sightings}
+        unchanged = timedelta(days=settings.unchanged_run_retention_days)
+        self._daily: dict[str, Walk] = {
+            "sessions": remove_old_sessions,
+            "sightings": remove_old_sightings,
+            # Each time it passes all that the others found since: too much of an hour in the largest installations.
+            "unchanged_runs": partial(remove_unchanged_runs, kept=unchanged),
+        }
         self._passes = 0
         self._ahead: list[tuple[str, Walk]] = []
         self._position: Position | None = None
