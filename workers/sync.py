@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 
 from app.jobs import broker
+from app.marketplaces.contract import Marketplace
+from app.observability import metrics
 from app.runs.jobs import WakeWorker
 from app.runs.schemas import RunOut
 from app.runs.service import get_run, request_run
@@ -20,6 +22,10 @@ from app.sync.runner import Runner
 LOOK_AGAIN_S = 0.5
 
 runner = Runner(worker=f"{socket.gethostname()}:{os.getpid()}"[:100])
+
+# At nought from the start: see the end of app/observability/metrics.py.
+for _marketplace in Marketplace:
+    metrics.dead_runs.labels(_marketplace.value)
 
 
 @broker.task(WakeWorker.name)

@@ -267,6 +267,14 @@ http_request_duration = Histogram(
 )
 
 
+# Prometheus sees no increase in a series that appears with its first event, and alerts ask for these: so they are there from the start, at nought. What is told
+# of dead runs begins in workers/sync.py, which knows the marketplaces.
+for _reason in ("database_unavailable", "fault"):
+    scheduler_faults.labels(_reason)
+for _reason in ("no_connection", "connection_lost", "refused"):
+    database_unavailable.labels(_reason)
+
+
 def priority_of(number: int) -> str:
     """The name of a run's priority: lower is sooner. `interactive`: somebody waits; `api`: a program asked; `scheduled`: its turn had come."""
     if number < 5:
