@@ -46,8 +46,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     interval_minutes: int = 30
     changed: float = 0.05
     retention_days: int = 30
-    # UNCHANGED_RUN_RETENTION_DAYS, and up to a day until the daily pass.
-    unchanged_days: int = 3
+    unchanged_days: int = 2
     readers: float = 0.02
     busy: float = 0.6
     pool_size: int = 10

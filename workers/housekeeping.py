@@ -37,15 +37,10 @@ class Housekeeping:
             "expired_deliveries": expire_deliveries,
             "logs": partial(remove_old_logs, kept=runs),
             "runs": partial(remove_old_runs, kept=runs),
+            "unchanged_runs": partial(remove_unchanged_runs, kept=timedelta(days=settings.unchanged_run_retention_days)),
             "events": partial(remove_old_events, kept=events),
         }
-        unchanged = timedelta(days=settings.unchanged_run_retention_days)
-        self._daily: dict[str, Walk] = {
-            "sessions": remove_old_sessions,
-            "sightings": remove_old_sightings,
-            # Each time it passes all that the others found since: too much of an hour in the largest installations.
-            "unchanged_runs": partial(remove_unchanged_runs, kept=unchanged),
-        }
+        self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "sightings": remove_old_sightings}
         self._passes = 0
         self._ahead: list[tuple[str, Walk]] = []
         self._position: Position | None = None

@@ -22,7 +22,9 @@ FOUND_NOTHING = f"""
     AND NOT jsonb_path_exists(candidate.stages, '$[*] ? (@.created > 0 || @.updated > 0 || @.archived > 0 || @.rejected > 0)')
 """
 
-UNCHANGED_RUNS = removal("sync_runs", f"{FOUND_NOTHING} AND {IS_OVER}", along_with=("sync_logs", "run_id"))
+# Runs that found something stay and would be met again by each walk for a month. What lies further back was left while no scheduler ran, or the setting was
+# longer; it goes with the others.
+UNCHANGED_RUNS = removal("sync_runs", f"{FOUND_NOTHING} AND {IS_OVER}", along_with=("sync_logs", "run_id"), looking_back="2 days")
 
 LOGS = removal("sync_logs", "candidate.finished_at < now() - $2")
 
@@ -38,5 +40,8 @@ async def remove_old_logs(connection: Connection, after: Position | None, kept: 
 
 
 async def remove_unchanged_runs(connection: Connection, after: Position | None, kept: timedelta) -> Batch:
-    """The next batch of the schedule's runs that found nothing and ended longer ago than `kept`, with their logs; not the last one of each account."""
+    """The next batch of the schedule's runs that found nothing and ended longer ago than `kept`, with their logs; not the last one of each account.
+
+    Runs older than `kept` and two days more are left to `remove_old_runs`.
+    """
     return await remove_batch(connection, UNCHANGED_RUNS, after, kept)

@@ -187,6 +187,17 @@ async def test_the_last_run_of_an_account_stays_with_its_logs_though_it_found_no
     assert await logs_of(tenant) == 1
 
 
+async def test_what_lies_further_back_is_not_walked_through_again_and_goes_with_the_others(clean_database):
+    tenant = await create_tenant()
+    left = await add_ended_run(tenant, timedelta(days=5), stages=as_json(FOUND_NOTHING))
+    young = await add_ended_run(tenant, timedelta(days=1))
+
+    [batch] = await walk_through(partial(remove_unchanged_runs, kept=LATELY))
+
+    assert batch == retention.Batch(0, 0, None)
+    assert await runs_of(tenant) == {left, young}
+
+
 async def test_of_real_syncs_the_one_that_wrote_the_catalogue_stays_and_the_ones_that_found_nothing_go(play_shop: PlayShop):
     shop = await play_shop(products=[[product("1"), product("2")]])
     first, _, last = await shop.start(), await shop.start(full=True), await shop.start(full=True)
