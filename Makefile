@@ -24,8 +24,9 @@ demo: $(READY)  ## Play the whole flow once, in the sandbox; REAL=1 with WB_API_
 dev: $(READY)  ## Run everything on this machine until Ctrl-C
 	@$(BIN)/stock-tracker dev
 
+# In the order of the folders: by itself xdist puts files with few tests last, and the fault programme is one test of more than two minutes.
 test: $(READY)  ## Run every test
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types contracts migrations-check test  ## All that must hold, as CI runs it
 

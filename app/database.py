@@ -27,8 +27,10 @@ ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 # A server that hangs, or a way to it that swallows everything, is noticed this late. No statement of ours takes a tenth of it.
 STATEMENT_TIMEOUT_S = 60.0
-# A process that is stopped, or whose machine is gone without a word, in the middle of a transaction: the server gives up what it had locked this late.
+# A process that is stopped, or whose machine is gone without a word, in the middle of a transaction: the server gives up what it had locked this late. Where it
+# was in the middle of a statement, app.runs.sweep has to tell the server so.
 IDLE_TIMEOUT_S = 10
+APPLICATION_NAME = "stock-tracker"
 # How long connections that are in use may hold up the end of the process.
 CLOSE_TIMEOUT_S = 1.0
 
@@ -152,7 +154,7 @@ class Database(PostgresEngine):
 
     def configure(self, url: Secret) -> None:
         """Say where the database is, for commands that open single connections."""
-        self.config = {"dsn": url.reveal(), "timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "stock-tracker"}}
+        self.config = {"dsn": url.reveal(), "timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": APPLICATION_NAME}}
 
     async def open(self, url: Secret, *, pool_size: int, production: bool) -> None:
         """Connect, and refuse a role that the walls between tenants don't hold.
@@ -219,8 +221,9 @@ class Database(PostgresEngine):
 
     async def release(self, connection: Connection) -> None:
         metrics.database_connections_in_use.dec()
-        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
-            await self._pool().release(connection)
+        if self.pool is not None:  # else it is being closed, and its connections with it
+            with suppress(asyncpg.InterfaceError):  # likewise, or another one is open by now
+                await self.pool.release(connection)
 
     def _pool(self) -> Any:
         if self.pool is None:
@@ -229,7 +232,12 @@ class Database(PostgresEngine):
 
 
 async def _bound_silence(connection: Connection) -> None:
-    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+    try:
+        await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+    except BaseException:
+        # asyncpg would take leave of the server in good order, and wait for that for as long as the server hangs.
+        connection.terminate()
+        raise
 
 
 async def _keep_session(_: Any) -> None:

@@ -14,9 +14,14 @@ from app.database import Connection
 
 BATCH = 2000
 
+
 # The least id that can be made from an instant on: 48 bits of Unix time in milliseconds come first (RFC 9562, section 5.7). By the database's clock: a
 # host whose clock leapt ahead must not remove what is young.
-OLDER_THAN = "(lpad(to_hex((extract(epoch FROM now() - $2::interval) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid"
+def _least_id(age: str) -> str:
+    return f"(lpad(to_hex((extract(epoch FROM now() - {age}) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid"
+
+
+OLDER_THAN = _least_id("$2::interval")
 
 FIRST = UUID(int=0)
 
@@ -38,16 +43,22 @@ Walk = Callable[[Connection, Position | None], Awaitable[Batch]]
 """One batch from a position on (None: from the start), in the caller's `system_scope()`."""
 
 
-def removal(table: str, condition: str) -> str:
+def removal(table: str, condition: str, *, along_with: tuple[str, str] | None = None, looking_back: str | None = None) -> str:
     """The statement of a batch for `remove_batch`. The condition is about `candidate`, a row of the table; `$2` in it is how long rows are kept.
+
+    `along_with`: another table, and its indexed column that names a row of this one; those rows go too, and are not counted.
+    `looking_back`: an interval; rows that are older still are passed over unseen.
 
     Rows are found by scalar arrays rather than joins, so by their key whatever the planner knows of the table; what somebody has locked is left for the next
     walk.
     """
+    others = "" if along_with is None else "others AS (DELETE FROM {} WHERE {} = ANY (ARRAY(SELECT id FROM old))),".format(*along_with)
+    since = "" if looking_back is None else "AND id > " + _least_id(f"($2::interval + interval '{looking_back}')")
     return f"""
-        WITH seen AS (SELECT id FROM {table} WHERE id > $1 AND id < {OLDER_THAN} ORDER BY id LIMIT $3),
+        WITH seen AS (SELECT id FROM {table} WHERE id > $1 {since} AND id < {OLDER_THAN} ORDER BY id LIMIT $3),
              old AS (SELECT id FROM {table} AS candidate
                       WHERE id = ANY (ARRAY(SELECT id FROM seen)) AND {condition} FOR UPDATE SKIP LOCKED),
+             {others}
              removed AS (DELETE FROM {table} WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING id)
         SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM removed) AS removed, (SELECT id FROM seen ORDER BY id DESC LIMIT 1) AS reached
     """

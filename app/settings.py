@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sync_default_interval_minutes: int
     sync_lease_s: int
     run_retention_days: int
+    unchanged_run_retention_days: int
     event_retention_days: int
     stock_history_days: int
     webhook_allowed_networks: tuple[Network, ...]
@@ -129,6 +130,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         sync_default_interval_minutes=read.number("SYNC_DEFAULT_INTERVAL_MINUTES", 30, 5, 1440),
         sync_lease_s=read.number("SYNC_LEASE_S", 60, SHORTEST_LEASE_S, LONGEST_LEASE_S),
         run_retention_days=read.number("RUN_RETENTION_DAYS", 30, 1, 3650),
+        unchanged_run_retention_days=read.number("UNCHANGED_RUN_RETENTION_DAYS", 2, 1, 3650),
         # Not shorter than the longest lifetime of an event.
         event_retention_days=read.number("EVENT_RETENTION_DAYS", 30, 7, 3650),
         stock_history_days=read.number("STOCK_HISTORY_DAYS", 400, 31, 3650),

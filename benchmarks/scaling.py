@@ -19,14 +19,16 @@ class UnitCosts(msgspec.Struct, frozen=True, kw_only=True):
     """Measured, one by one, on the machine of docs/benchmarks.md. A sync is one of an account with 50 products that stood still."""
 
     # python -m benchmarks --only fleet
-    worker_ms_per_sync: float | None = 6.9
-    postgres_ms_per_sync: float | None = 4.5
+    worker_ms_per_sync: float | None = 8.2
+    postgres_ms_per_sync: float | None = 5.4
     # python -m benchmarks --only second-sync: the walk through a shop that stood still, once a day
-    worker_ms_per_1000_products: float = 25.3
+    worker_ms_per_1000_products: float = 30.4
     # python -m benchmarks.footprint
     rows_per_sync: int = 8
-    stored_bytes_per_sync: int = 6_500
-    wal_bytes_per_sync: int = 14_400
+    # A run with its four logs; its event with the delivery and the attempt.
+    run_bytes_per_sync: int = 4_100
+    event_bytes_per_sync: int = 2_500
+    wal_bytes_per_sync: int = 10_400
     bytes_per_product: int = 1_500
     # Keys of budgets, 1.3 kB per account, while they are filled; a list of 100 products in the cache, for 5 minutes after it was read, and a sign-in.
     redis_bytes_per_tenant: int = 1_300
@@ -36,12 +38,15 @@ class UnitCosts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is served. `readers` is the share of tenants whose lists somebody looked at within the last 5 minutes; a processor is `busy` to that share."""
+    """Who is served. `changed` is the share of syncs that find anything. `readers` is the share of tenants whose lists somebody looked at within the last 5
+    minutes; a processor is `busy` to that share."""
 
     tenants: int
     products: int = 50
     interval_minutes: int = 30
+    changed: float = 0.05
     retention_days: int = 30
+    unchanged_days: int = 2
     readers: float = 0.02
     busy: float = 0.6
     pool_size: int = 10
@@ -62,7 +67,9 @@ def needs(costs: UnitCosts, load: Load) -> dict[str, str]:
     # A worker is one process on one core.
     workers = None if worker_cores is None else math.ceil(worker_cores)
     connections = None if workers is None else (workers + load.api_processes) * load.pool_size + 2 * 2
-    stored = syncs_per_day * costs.stored_bytes_per_sync
+    stored = syncs_per_day * (costs.run_bytes_per_sync + costs.event_bytes_per_sync)
+    days_of_a_run = load.changed * load.retention_days + (1 - load.changed) * load.unchanged_days
+    kept = syncs_per_day * (costs.run_bytes_per_sync * days_of_a_run + costs.event_bytes_per_sync * load.retention_days)
     return {
         "syncs per second": f"{syncs_per_s:,.1f}",
         "cores of workers": _or_dash(worker_cores, "{:.1f}"),
@@ -71,7 +78,7 @@ def needs(costs: UnitCosts, load: Load) -> dict[str, str]:
         "connections to PostgreSQL": _or_dash(connections, "{:,}"),
         "rows per day": f"{syncs_per_day * costs.rows_per_sync / 1e6:,.1f} million",
         "stored per day": _bytes(stored),
-        "stored in all, as long as it is kept": _bytes(stored * load.retention_days),
+        "stored in all, as long as it is kept": _bytes(kept),
         "products and shelves": _bytes(load.tenants * load.products * costs.bytes_per_product),
         "write-ahead log per second": _bytes(syncs_per_s * costs.wal_bytes_per_sync),
         "write-ahead log per day": _bytes(syncs_per_day * costs.wal_bytes_per_sync),

@@ -98,7 +98,8 @@ class Site:
         try:
             yield self._url(name)
         finally:
-            asyncio.run(_execute(self._postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+            # An ordinary role may not end autovacuum's work there.
+            asyncio.run(_execute(self._superuser_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
     def superuser_url(self, url: str) -> str:
         """The same database for a role that no wall between tenants holds."""

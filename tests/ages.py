@@ -7,6 +7,7 @@ from app.database import system_scope
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 from app.retention import Batch, Walk
+from app.runs.tables import PRIORITY, Trigger
 
 
 def id_of_age(age: timedelta) -> UUID:
@@ -16,16 +17,22 @@ def id_of_age(age: timedelta) -> UUID:
 
 
 async def add_ended_run(
-    tenant_id: UUID, age: timedelta, marketplace: Marketplace = Marketplace.WILDBERRIES, *, status: str = "succeeded"
+    tenant_id: UUID,
+    age: timedelta,
+    marketplace: Marketplace = Marketplace.WILDBERRIES,
+    *,
+    status: str = "succeeded",
+    trigger: Trigger = Trigger.SCHEDULE,
+    stages: str = "[]",
 ) -> UUID:
-    """A run that began and ended that long ago, and the log of one of its stages."""
+    """A run that began and ended that long ago, and the log of one of its stages. `stages`: JSON of `StageReport`s."""
     run_id = id_of_age(age)
     async with system_scope() as connection:
         await connection.execute(
-            'INSERT INTO sync_runs (id, tenant_id, marketplace, "trigger", scopes, status, priority, not_before, queued_at, finished_at) '
-            "VALUES ($1, $2, $3, 'schedule', '{products}', $4, 10, now() - $5::interval, now() - $5::interval, "
-            "CASE WHEN $6 THEN now() - $5::interval END)",
-            run_id, tenant_id, marketplace, status, age, status not in ("queued", "running"),
+            'INSERT INTO sync_runs (id, tenant_id, marketplace, "trigger", scopes, status, priority, not_before, queued_at, finished_at, stages) '
+            "VALUES ($1, $2, $3, $7, '{products}', $4, $8, now() - $5::interval, now() - $5::interval, "
+            "CASE WHEN $6 THEN now() - $5::interval END, $9)",
+            run_id, tenant_id, marketplace, status, age, status not in ("queued", "running"), trigger, PRIORITY[trigger], stages,
         )  # fmt: skip
         await connection.execute(
             "INSERT INTO sync_logs (id, tenant_id, run_id, marketplace, operation, status, started_at, finished_at) "

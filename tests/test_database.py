@@ -1,8 +1,14 @@
 """What the database says when it can't do something at present is `Unavailable`, whatever the statement was."""
 
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import asyncpg
 import pytest
 
-from app.database import database, tenant_scope
+from app.database import _bound_silence, database, tenant_scope
 from app.errors import Unavailable
 from app.ids import new_id
 from app.secret import Secret
@@ -48,3 +54,53 @@ async def test_a_server_that_hangs_is_unavailable(open_database, monkeypatch: py
         await database.close()
     finally:
         database.pool = before
+
+
+@pytest.fixture
+async def own_pool(open_database: str) -> AsyncIterator[None]:
+    """One that the test may close."""
+    before, database.pool = database.pool, None
+    await database.open(Secret(open_database), pool_size=2, production=False)
+    yield
+    await database.close()
+    database.pool = before
+
+
+async def test_who_is_cancelled_while_the_pool_is_closed_is_cancelled_and_not_sent_to_try_again(own_pool: None):
+    """A loop that tries again where the database is away would not end, nor the process."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with tenant_scope(new_id()) as connection:
+            begun.set()
+            await connection.execute("SELECT pg_sleep(20)")
+
+    working = asyncio.create_task(work())
+    await begun.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+
+    working.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    await closing
+
+
+async def test_a_connection_that_is_being_made_while_the_server_hangs_holds_nobody_up(open_database: str):
+    """asyncpg takes leave of the server in good order where the first words fail, and waits for as long as that hangs."""
+    connection = await asyncpg.connect(open_database)
+    backend: int = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        beginning = asyncio.create_task(_bound_silence(connection))
+        await asyncio.sleep(0.05)
+
+        beginning.cancel()
+
+        await asyncio.wait([beginning], timeout=5)
+        assert beginning.cancelled()
+        async with asyncio.timeout(1):
+            await connection.close()
+    finally:
+        os.kill(backend, signal.SIGCONT)

@@ -78,7 +78,7 @@ def test_each_setting_it_names_is_one_of_ours():
 def test_the_retention_it_tells_is_the_default():
     told = [f"{name}={days}" for days, name in re.findall(r"\| (\d+) days \| `(\w+)` \|", TEXT)]
 
-    assert len(told) == 3
+    assert len(told) == 4
     assert set(told) <= set((ROOT / ".env.example").read_text().splitlines())
 
 

@@ -9,7 +9,7 @@ from app.database import system_scope
 from app.ids import new_id
 from app.products.retention import SIGHTINGS
 from app.retention import FIRST, IN_ORDER, OLDER_THAN, Batch, take_batch
-from app.runs.retention import LOGS, RUNS
+from app.runs.retention import LOGS, RUNS, UNCHANGED_RUNS
 from app.webhooks.retention import EVENTS, EXPIRE
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +18,7 @@ BY_AGE = (FIRST, timedelta(days=30), 2000)
 WALKS = {
     "runs": (RUNS, BY_AGE),
     "logs": (LOGS, BY_AGE),
+    "unchanged runs": (UNCHANGED_RUNS, BY_AGE),
     "events": (EVENTS, BY_AGE),
     "sessions": (SESSIONS, BY_AGE),
     "sightings": (SIGHTINGS, BY_AGE),

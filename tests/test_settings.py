@@ -27,6 +27,7 @@ def test_the_defaults_are_those_of_the_documentation():
     assert settings.wb_content_api_url == "https://content-api.wildberries.ru"
     assert settings.webhook_retry_schedule_s == (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     assert settings.log_format == "json"
+    assert settings.unchanged_run_retention_days == 2
     assert (settings.run_retention_days, settings.event_retention_days, settings.stock_history_days) == (30, 30, 400)
 
 
@@ -49,6 +50,7 @@ def test_the_defaults_are_those_of_the_documentation():
         ("WEBHOOK_RETRY_SCHEDULE_S", "5,soon"),
         ("WEBHOOK_RETRY_SCHEDULE_S", "0"),
         ("RUN_RETENTION_DAYS", "0"),
+        ("UNCHANGED_RUN_RETENTION_DAYS", "0"),
         ("EVENT_RETENTION_DAYS", "6"),
         ("STOCK_HISTORY_DAYS", "30"),
         ("METRICS_ADDRESS", "127.0.0.1:eighty"),

@@ -15,7 +15,7 @@ from app.database import system_scope
 from app.errors import Unavailable
 from app.products.retention import remove_old_sightings
 from app.retention import Position, Walk
-from app.runs.retention import remove_old_logs, remove_old_runs
+from app.runs.retention import remove_old_logs, remove_old_runs, remove_unchanged_runs
 from app.settings import Settings
 from app.stocks.history import keep_partitions
 from app.webhooks.retention import expire_deliveries, remove_old_events
@@ -38,6 +38,7 @@ class Housekeeping:
             "expired_deliveries": expire_deliveries,
             "logs": partial(remove_old_logs, kept=runs),
             "runs": partial(remove_old_runs, kept=runs),
+            "unchanged_runs": partial(remove_unchanged_runs, kept=timedelta(days=settings.unchanged_run_retention_days)),
             "events": partial(remove_old_events, kept=events),
             "launches": remove_used_launches,
         }

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,20 +19,17 @@ from app.observability.logs import configure_logs
 from app.settings import Settings, get_settings
 from app.sync.runner import DEFAULT_CONCURRENCY
 from workers import credentials, sync, webhooks
+from workers.stopping import stop_on_signal
 
 # All but `sync_tenant_products` end at once, and that ends when the runner stops.
 STOP_PATIENCE_S = 3.0
-STOP_WITHIN_S = 9.0
 
 log = structlog.get_logger(__name__)
 
 
 async def run(settings: Settings, concurrency: int) -> None:
     """Work until a signal comes; then claim nothing more, give running syncs back at their checkpoint, and end."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signal()
     await database.open(settings.database_url, pool_size=settings.database_pool_size, production=settings.production)
     open_cache(settings)
     broker.connect_to(settings.redis_url.reveal())
@@ -56,8 +52,6 @@ async def run(settings: Settings, concurrency: int) -> None:
         log.info("worker.started", worker=sync.runner.worker, concurrency=concurrency)
         try:
             await stop.wait()
-            # Whatever hangs: nobody waits longer than the promised ten seconds. What could not be given back is found when its lease runs out.
-            signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
             # All at once: each has its own patience, and together they have ten seconds.
             await asyncio.gather(sync.runner.stop(), webhooks.stop(), listening)
         finally:

@@ -4,7 +4,6 @@ Any number may run; the database gives each piece to one.
 """
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -22,12 +21,14 @@ from app.observability import metrics
 from app.observability.logs import configure_logs
 from app.runs.pauses import stop_strays
 from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
-from app.runs.sweep import Sweep, ring_for_waiting
+from app.runs.sweep import Sweep, end_silent_sessions, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.stocks.history import keep_partitions
+from app.sync.cancel import tell_of_runs_called_off
 from app.webhooks.dispatch import ring_if_due
 from workers.gauges import Gauges
 from workers.housekeeping import Housekeeping
+from workers.stopping import stop_on_signal
 
 TICK_S = 1.0
 LOOK_EVERY_S = 60.0
@@ -43,7 +44,7 @@ async def tick() -> None:
     Raises:
         Unavailable: the database does not answer; the next tick tries again.
     """
-    await attempt(queue_all_due_tenants, stop_strays, sweep.requeue_expired, ring_for_waiting, ring_if_due)
+    await attempt(queue_all_due_tenants, stop_strays, sweep.requeue_expired, ring_for_waiting, tell_of_runs_called_off, ring_if_due)
 
 
 async def look_at_keys() -> None:
@@ -56,9 +57,11 @@ async def look_at_keys() -> None:
 
 
 async def queue_all_due_tenants() -> None:
-    """Batch after batch."""
-    while await queue_due_tenants() == BATCH:
-        pass
+    """Batch after batch. Workers begin with the first one, while the others are still being queued."""
+    if await queue_due_tenants() == BATCH:
+        await ring_for_waiting()
+        while await queue_due_tenants() == BATCH:
+            pass
 
 
 async def look_at_all_expiries() -> None:
@@ -84,12 +87,26 @@ async def attempt(*parts: Callable[[], Awaitable[object]]) -> None:
             log.exception("scheduler.part_failed", part=part.__name__)
 
 
+async def watch_sessions(stop: asyncio.Event) -> None:
+    """Apart from the ticks: they may wait for the very locks that a frozen process holds."""
+    while not stop.is_set():
+        try:
+            await attempt(end_silent_sessions)
+        except Unavailable:
+            log.debug("scheduler.sessions_not_seen")
+        await wait_a_tick(stop)
+
+
+async def wait_a_tick(stop: asyncio.Event) -> None:
+    """Or until the process is asked to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TICK_S):
+            await stop.wait()
+
+
 async def run(settings: Settings) -> None:
     """Tick until a signal comes."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, loop = stop_on_signal(), asyncio.get_running_loop()
     # Longer than a worker needs to notice that the database is back, however long it hung.
     sweep.patience_s = settings.sync_lease_s / 4
     await database.open(settings.database_url, pool_size=2, production=settings.production)
@@ -102,23 +119,21 @@ async def run(settings: Settings) -> None:
     housekeeping = Housekeeping(settings)
     gauges = Gauges(settings)
     try:
-        while not stop.is_set():
-            try:
-                with metrics.timing(metrics.tick_duration):
-                    await tick()
-                await attempt(gauges.look)
-                if loop.time() >= next_look_s:
-                    next_look_s = loop.time() + LOOK_EVERY_S
-                    await look_at_keys()
-                    await attempt(correct_appointments)
-                await attempt(housekeeping.step)
-            except Unavailable as error:
-                log.warning("scheduler.database_unavailable", detail=error.detail)
-            try:
-                async with asyncio.timeout(TICK_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(watch_sessions(stop))
+            while not stop.is_set():
+                try:
+                    with metrics.timing(metrics.tick_duration):
+                        await tick()
+                    await attempt(gauges.look)
+                    if loop.time() >= next_look_s:
+                        next_look_s = loop.time() + LOOK_EVERY_S
+                        await look_at_keys()
+                        await attempt(correct_appointments)
+                    await attempt(housekeeping.step)
+                except Unavailable as error:
+                    log.warning("scheduler.database_unavailable", detail=error.detail)
+                await wait_a_tick(stop)
     finally:
         await gauges.aclose()
         await broker.shutdown()

@@ -14,12 +14,11 @@ from app.errors import Conflict
 from app.marketplaces.contract import Marketplace
 from app.runs.pauses import OPERATOR, PAUSED, Pause, list_pauses, pause_syncs, resume_syncs
 from app.runs.schemas import RunOut, StageReport
-from app.runs.service import request_run
+from app.runs.service import ACTIVE, request_run, stages_of
 from app.runs.sweep import ring_for_waiting
 from app.runs.tables import RunStatus, Stage, Trigger
 
 CRASHED = "crashed"
-OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 FACTS = f"""
     SELECT id, tenant_id, (SELECT name FROM tenants WHERE tenants.id = tenant_id) AS tenant_name, marketplace, "trigger", status,
@@ -95,9 +94,8 @@ def show_run(name: str, *, as_json: bool) -> None:
     async def work() -> RunShown:
         async with system_scope() as connection:
             row = await connection.fetchrow(f"{FACTS} WHERE id = $1", await find_by_id(connection, "run", name))
-            stages = msgspec.json.decode(row["stages"], type=list[StageReport])
             waits_for = await what_it_waits_for(connection, row, await list_pauses(connection))
-            return RunShown(run=run_facts(row), waits_for=waits_for, stages=stages)
+            return RunShown(run=run_facts(row), waits_for=waits_for, stages=stages_of(row))
 
     shown = carry_out(work)
     if as_json:
@@ -167,7 +165,7 @@ def retry(name: str) -> None:
         async with system_scope() as connection:
             row = await connection.fetchrow(f"{FACTS} WHERE id = $1", await find_by_id(connection, "run", name))
         run = run_facts(row)
-        if run.status in OPEN:
+        if run.status in ACTIVE:
             raise Conflict(f"Run {run.id} is {run.status} and goes on by itself.")
         if run.status is RunStatus.SUCCEEDED:
             raise Conflict(f"Run {run.id} went well; there is nothing to try again.")
@@ -220,8 +218,7 @@ async def what_it_waits_for(connection: Connection, row: Any, pauses: list[Pause
     if run.paused:
         return "waits for the end of: " + "; ".join(described(one) for one in pauses if one.holds(run.tenant_id, run.marketplace))
     if row["waits"]:
-        stages = msgspec.json.decode(row["stages"], type=list[StageReport])
-        reasons = "; ".join(f"{stage.name}: {stage.error.detail}" for stage in stages if stage.not_before and stage.error)
+        reasons = "; ".join(f"{stage.name}: {stage.error.detail}" for stage in stages_of(row) if stage.not_before and stage.error)
         return f"waits until {when(run.not_before)} UTC" + (f" ({reasons})" if reasons else "")
     ahead: int = await connection.fetchval(AHEAD, row["priority"], run.not_before)
     return f"waits for a free worker, behind {ahead} more urgent runs"

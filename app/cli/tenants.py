@@ -7,11 +7,12 @@ from uuid import UUID
 import msgspec
 
 from app.cli.operating import carry_out, console, find_tenant, print_json, print_table, when
-from app.cli.runs import FACTS, OPEN, RunFacts, described, print_runs, run_facts, what_it_waits_for
+from app.cli.runs import FACTS, RunFacts, described, print_runs, run_facts, what_it_waits_for
 from app.database import Connection, system_scope
 from app.errors import NotFound
 from app.marketplaces.contract import CredentialStatus, Marketplace
 from app.runs.pauses import Pause, list_pauses
+from app.runs.service import ACTIVE
 from app.tenants.rhythm import EFFECTIVE_INTERVAL, LEAST_INTERVAL, PAUSED_ACCOUNT, SEALED_KEY, SYNC_PAUSED, USABLE_KEY
 
 LAST_RUNS = 5
@@ -152,7 +153,9 @@ async def _read(connection: Connection, tenant_id: UUID) -> TenantShown:
     held = [pause for pause in await list_pauses(connection) if pause.tenant_id in {None, tenant_id}]
     rows = await connection.fetch(f"{FACTS} WHERE tenant_id = $1 ORDER BY id DESC LIMIT {LAST_RUNS}", tenant_id)
     waits = [
-        f"{row['marketplace']} sync {row['id']}: {await what_it_waits_for(connection, row, held)}" for row in rows if row["status"] in OPEN
+        f"{row['marketplace']} sync {row['id']}: {await what_it_waits_for(connection, row, held)}"
+        for row in rows
+        if row["status"] in ACTIVE
     ]
     if not accounts:
         waits.append("the schedule waits for a key")

@@ -29,7 +29,8 @@ ROLE = "stock_tracker"
 # Built without OpenSSL and ICU, hence the built-in locale.
 INITDB = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 SETTINGS = {"listen_addresses": "", "port": "5432", "timezone": "UTC", "max_connections": "100", "cluster_name": "stock-tracker"}
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Without autovacuum, too: what the planner knows of a table, and so which plan a test looks at, must not hang on when it came by.
+FOR_TESTS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 # https://www.postgresql.org/docs/18/app-psql.html, \gexec: each value of the result is run as a statement.
 MAKE_ROLE_AND_DATABASE = rf"""
 SELECT 'CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') \gexec
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Postgres:
-    """One server on one data folder. `durable` false gives up safety for speed, for tests.
+    """One server on one data folder. `durable` false is for tests: unsafe and fast, and without autovacuum.
 
     `url` is what `start` gave: an ordinary role that owns its database. `superuser_dsn` is a role that no wall between tenants holds.
     """
@@ -89,7 +90,7 @@ class Postgres:
         self._refuse_another_version(version)
         self._drop_stale_pid_file()
         sockets = stack.enter_context(socket_folder(account))
-        settings = SETTINGS | {"unix_socket_directories": str(sockets)} | ({} if self._durable else NOT_DURABLE)
+        settings = SETTINGS | {"unix_socket_directories": str(sockets)} | ({} if self._durable else FOR_TESTS)
         log_file = self._data / "server.log"
         server = stack.enter_context(
             running(

@@ -55,6 +55,11 @@ async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: 
     )
 
 
+async def lock_checkpoints(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
+    """Wait for the page that is just being written, if one is, before the caller goes on."""
+    await connection.execute("SELECT FROM checkpoints WHERE tenant_id = $1 AND marketplace = $2 FOR UPDATE", tenant_id, marketplace)
+
+
 async def forget_checkpoints(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
     """Begin again with this account: its next sync is a first one."""
     await connection.execute("DELETE FROM checkpoints WHERE tenant_id = $1 AND marketplace = $2", tenant_id, marketplace)

@@ -30,6 +30,8 @@ from app.runs.tables import PRIORITY, RunStatus, Stage, Trigger
 
 LEASE = timedelta(seconds=60)
 MOST_CRASHES = 3
+# A run that the marketplace keeps waiting ends at some time, for the next one to begin.
+MOST_WAITING = timedelta(hours=24)
 MOST_NOTED = 50
 TELL_EVERY_S = 1.0
 
@@ -44,9 +46,10 @@ CLAIMED = (
     "WHERE checkpoints.tenant_id = sync_runs.tenant_id AND checkpoints.marketplace = sync_runs.marketplace) AS checkpoints"
 )
 
+# A run that began in the future began when the clock was ahead.
 CLAIM = f"""
     UPDATE sync_runs
-       SET status = 'running', attempt = attempt + 1, revision = revision + 1, lease_until = now() + $1, worker = $2, started_at = coalesce(started_at, now())
+       SET status = 'running', attempt = attempt + 1, revision = revision + 1, lease_until = now() + $1, worker = $2, started_at = least(started_at, now())
      WHERE id = (
            SELECT id FROM sync_runs
             WHERE status = 'queued' AND not_before <= now() AND ($3::uuid IS NULL OR id = $3) AND priority <= $4 AND NOT {PAUSED}
@@ -83,10 +86,10 @@ PUT_BACK = """
 
 FINISH = """
     UPDATE sync_runs
-       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, error_code = $5, error_detail = $6, finished_at = now(),
+       SET status = $3, lease_until = NULL, stages = $4, stage = NULL, notices = NULL, error_code = $5, error_detail = $6, finished_at = now(),
            revision = revision + 1
      WHERE id = $1 AND attempt = $2 AND status = 'running'
- RETURNING extract(epoch FROM now() - started_at)
+ RETURNING greatest(extract(epoch FROM now() - started_at), 0)
 """
 
 

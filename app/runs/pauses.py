@@ -50,9 +50,9 @@ HOLD_UP = f"""
               FOR UPDATE)
 """
 
-# Another pause may still hold some of them up.
+# Another pause may still hold some of them up. A run that is kept waiting for too long ends: the pause is no part of that time.
 RELEASE = f"""
-    UPDATE sync_runs SET rung_at = NULL, revision = revision + 1
+    UPDATE sync_runs SET rung_at = NULL, started_at = started_at + (now() - $3), revision = revision + 1
      WHERE status = 'queued' AND ($1::uuid IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR marketplace = $2) AND NOT {PAUSED}
 """
 
@@ -109,7 +109,7 @@ async def resume_syncs(tenant_id: UUID | None, marketplace: Marketplace | None) 
             await _check(connection, tenant_id)
         lifted = [_pause(row) for row in await connection.fetch(LIFT, tenant_id, marketplace)]
         for pause in lifted:
-            await connection.execute(RELEASE, tenant_id, pause.marketplace)
+            await connection.execute(RELEASE, tenant_id, pause.marketplace, pause.paused_at)
             if tenant_id is not None:
                 await record(connection, tenant_id, OPERATOR, "sync.resumed", {"marketplace": pause.marketplace})
     return lifted

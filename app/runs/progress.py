@@ -22,8 +22,7 @@ from app.api.event_stream import KEEP_ALIVE, format_event, format_retry
 from app.api.roles import Admission
 from app.database import system_scope, tenant_scope
 from app.errors import NotFound, StockTrackerError, Unavailable
-from app.runs.service import COLUMNS, run_out
-from app.runs.tables import RunStatus
+from app.runs.service import ACTIVE, COLUMNS, run_out
 
 READ_EVERY_S: Final = 0.5
 KEEP_ALIVE_S: Final = 15.0
@@ -260,6 +259,6 @@ async def _is_admitted(admission: Admission) -> bool:
 
 def _state(row: Any) -> State:
     run = run_out(row)
-    is_final = run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
+    is_final = run.status not in ACTIVE
     event = format_event("finished" if is_final else "progress", msgspec.json.encode(run), row["revision"])
     return State(run.id, row["revision"], is_final, event)

@@ -65,13 +65,15 @@ QUEUE = """
         ON CONFLICT (tenant_id, marketplace) WHERE status IN ('queued', 'running') DO NOTHING
 """
 
-# A clock that leaps forward and is put back leaves appointments that are years away, maybe. No turn is further away than one interval by rights.
+# A clock that leaps forward and is put back leaves appointments that are years away, maybe. No turn is further away than one interval by rights. The interval that
+# a tenant wishes for is the shorter one, and asked first, being in its row.
 TURNS_AHEAD = f"""
     UPDATE tenants SET next_sync_at = {NEXT_TURN}
       FROM (SELECT id, {EFFECTIVE_INTERVAL} * 60 AS seconds FROM tenants
              WHERE next_sync_at > now() + 2 * sync_interval_minutes * interval '1 min'
+               AND next_sync_at > now() + 2 * {EFFECTIVE_INTERVAL} * interval '1 min'
                FOR NO KEY UPDATE SKIP LOCKED) AS rhythm
-     WHERE tenants.id = rhythm.id AND next_sync_at > now() + 2 * rhythm.seconds * interval '1 s'
+     WHERE tenants.id = rhythm.id
 """
 
 RUNS_AHEAD = f"""

@@ -13,18 +13,24 @@ from app.errors import CredentialsMissing, NotFound
 from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
+from app.runs.checkpoints import lock_checkpoints
 from app.runs.jobs import WakeWorker
+from app.runs.lease import MOST_WAITING
 from app.runs.pauses import PAUSED
 from app.runs.schemas import ErrorOut, Progress, RunOut, StageReport
 from app.runs.tables import PRIORITY, RunStatus, Stage, Trigger
+
+ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 COLUMNS = (
     'id, marketplace, "trigger", status, "full", stage, done, total, stages, error_code, error_detail, not_before, '
     f"queued_at, started_at, finished_at, status = 'queued' AND {PAUSED} AS paused"
 )
 
-# A run that nobody began waits for nothing: a time to come is of a clock that leapt and was put back.
-IS_AHEAD = "sync_runs.attempt = 0 AND sync_runs.not_before > now()"
+# A run that nobody began waits for nothing, and none waits for more than a day: a later time is of a clock that leapt and was put back.
+IS_AHEAD = f"""
+    sync_runs.not_before > now() + CASE WHEN sync_runs.attempt = 0 THEN 0 ELSE {MOST_WAITING.total_seconds():.0f} END * interval '1 s'
+"""
 
 # Some of its stages wait for the marketplace, for hours perhaps, the others are done; and now somebody asks who wants to see something fresh.
 IS_WAITING = f"""
@@ -49,16 +55,18 @@ REQUEST = f"""
                                ELSE ARRAY(SELECT DISTINCT unnest(sync_runs.scopes || excluded.scopes)) END,
                       stages = CASE WHEN {IS_WAITING} THEN coalesce(
                                     (SELECT jsonb_agg(report) FROM jsonb_array_elements(sync_runs.stages) AS told (report)
-                                      WHERE report ->> 'status' = 'pending' OR NOT report ->> 'name' = ANY(excluded.scopes)), '[]')
+                                      WHERE report ->> 'status' IN ('pending', 'running') OR NOT report ->> 'name' = ANY(excluded.scopes)), '[]')
                                ELSE sync_runs.stages END
  RETURNING {COLUMNS}, id = $1 AS created
 """
 
-CANCEL = """
-    UPDATE sync_runs
-       SET status = 'cancelled', lease_until = NULL, finished_at = now(), revision = revision + 1
-     WHERE tenant_id = $1 AND marketplace = $2 AND status IN ('queued', 'running')
-"""
+# Without its lease, the worker that has the run can't write any more, and stops.
+CALLED_OFF = "status = 'cancelled', lease_until = NULL, stage = NULL, finished_at = now(), revision = revision + 1"
+
+CANCEL = f"UPDATE sync_runs SET {CALLED_OFF} WHERE tenant_id = $1 AND marketplace = $2 AND status IN ('queued', 'running')"
+
+
+_reports = msgspec.json.Decoder(list[StageReport])
 
 
 async def add_run(
@@ -82,6 +90,8 @@ async def add_run(
 
 async def cancel_active(connection: Connection, tenant_id: UUID, marketplace: Marketplace) -> None:
     """Call the account's active run off, in the caller's transaction. A worker that has it finds its lease gone at the next page, and stops."""
+    # A page locks its checkpoint first and the run last. Who goes on to forget the checkpoints would wait for a page that waits for him.
+    await lock_checkpoints(connection, tenant_id, marketplace)
     await connection.execute(CANCEL, tenant_id, marketplace)
 
 
@@ -153,10 +163,22 @@ def run_out(row: Any) -> RunOut:
         paused=row["paused"],
         full=row["full"],
         progress=Progress(Stage(row["stage"]) if row["stage"] else None, row["done"], row["total"]),
-        stages=msgspec.json.decode(row["stages"], type=list[StageReport]),
+        stages=stages_of(row),
         error=ErrorOut(row["error_code"], row["error_detail"]) if row["error_code"] else None,
         not_before=row["not_before"] if row["status"] == RunStatus.QUEUED else None,
         queued_at=row["queued_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def stages_of(row: Any) -> list[StageReport]:
+    """The reports of a run, from a row with its `status` and `stages`. Who takes a run from its worker writes nothing into them; but no stage is under way unless
+    the run is, and none waits where the run has ended."""
+    reports = _reports.decode(row["stages"])
+    for report in reports:
+        if report.status == "running" and row["status"] != RunStatus.RUNNING:
+            report.status = "pending"
+        if row["status"] not in ACTIVE:
+            report.not_before = None
+    return reports

@@ -1,8 +1,11 @@
-"""Finding what was lost: runs whose worker vanished, and runs that nobody was woken for. Any number of schedulers may sweep at once."""
+"""Finding what was lost: runs whose worker vanished, runs that nobody was woken for, and locks of a process that froze. Any number of schedulers may sweep at
+once."""
 
 import time
 
-from app.database import system_scope
+import structlog
+
+from app.database import APPLICATION_NAME, IDLE_TIMEOUT_S, system_scope
 from app.jobs import enqueue
 from app.observability import metrics
 from app.runs.jobs import WakeWorker
@@ -40,6 +43,18 @@ FORGOTTEN = f"""
               FOR UPDATE SKIP LOCKED
             LIMIT $1)
 """
+
+# A process that froze between two messages of one statement: asyncpg asks what a new statement's parameters are, and sends them next. No timeout of PostgreSQL
+# ends that (https://www.postgresql.org/docs/current/runtime-config-client.html): to the one it is not idle, and the others can't interrupt while it reads. What has
+# a number has locked something. A backup under our role has another name.
+SILENT = f"""
+    SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = '{APPLICATION_NAME}' AND datname = current_database() AND usename = current_user
+       AND state = 'active' AND wait_event IN ('ClientRead', 'ClientWrite') AND backend_xid IS NOT NULL
+       AND state_change < clock_timestamp() - $1 * interval '1 s'
+"""
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 class Sweep:
@@ -80,12 +95,23 @@ async def requeue_expired() -> int:
     return expired
 
 
+async def end_silent_sessions(patience_s: float = IDLE_TIMEOUT_S) -> int:
+    """Cut the sessions of processes that stopped in the middle of a statement, and so give their locks up. Gives how many there were."""
+    async with system_scope() as connection:
+        silent = await connection.fetch(SILENT, patience_s)
+    for row in silent:
+        log.warning("database.silent_session_ended", pid=row["pid"])
+    return len(silent)
+
+
 async def ring_for_waiting() -> int:
-    """Wake workers for runs that are due and that nobody was woken for. Gives how many were rung for."""
+    """Wake workers for runs that are due and that nobody was woken for. Gives how many there were."""
     async with system_scope() as connection:
         waiting = _count(await connection.execute(FORGOTTEN, MOST_RINGS))
     for _ in range(waiting):
-        await enqueue(WakeWorker())
+        if not await enqueue(WakeWorker()):
+            # A Redis that hangs lets each ring wait; together they would keep the scheduler from its other work for half a minute.
+            break
     return waiting
 
 

@@ -65,7 +65,11 @@ class SyncRun(Table, tablename="sync_runs"):
     total = Integer(default=None, null=True, help_text="Items of the present stage where known.")
     error_code = Varchar(length=50, default=None, null=True)
     error_detail = Varchar(length=500, default=None, null=True)
-    notices = JSONB(default=None, null=True, help_text="What its end tells beside how it went: app.runs.schemas.Notice by event type.")
+    notices = JSONB(
+        default=None,
+        null=True,
+        help_text="What its end is to tell beside how it went: app.runs.schemas.Notice by event type. Null: nothing, or it was told.",
+    )
     revision = Integer(default=0, help_text="Raised by each write that somebody who looks on would see; the heartbeat's is none.")
     queued_at = Timestamptz(default=None)
     rung_at = Timestamptz(default=None, null=True, help_text="When a worker was last woken for it.")

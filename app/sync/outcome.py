@@ -16,6 +16,9 @@ from app.tenants.service import lock_tenant
 
 LOW_STOCK_LISTED = 10
 
+PRODUCT_LISTS = "products:*"
+"""What the cache has to forget before the event of a run that stored something can go out: who acts on it must not read what was before."""
+
 # One walk over the account's products; the lowest ones are looked up only where there are any.
 TOTALS = """
     WITH counted AS (

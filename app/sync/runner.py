@@ -1,6 +1,7 @@
 """One run, start to finish."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -24,13 +25,13 @@ from app.observability import metrics
 from app.orders.service import OrderService
 from app.products.prices import PriceService
 from app.products.service import ProductService
-from app.runs.lease import LEASE, MOST_CRASHES, Lease, LeaseLost, claim, return_strays
+from app.runs.lease import LEASE, MOST_CRASHES, MOST_WAITING, Lease, LeaseLost, claim, return_strays
 from app.runs.schemas import StageReport
 from app.runs.tables import Stage
 from app.stocks.service import StockService
 from app.sync.counting import count_stage
 from app.sync.messages import own_reason, reason
-from app.sync.outcome import finish
+from app.sync.outcome import PRODUCT_LISTS, finish
 from app.vault import CredentialsUnreadable
 
 FINAL = ("succeeded", "partial", "skipped", "failed")
@@ -46,8 +47,6 @@ STOP_PATIENCE_S = 5.0
 HEARTBEATS_PER_LEASE = 3
 # Between two attempts to reach a database that is away.
 UNAVAILABLE_PAUSE_S = 1.0
-# A run that the marketplace keeps waiting ends at some time, for the next one to begin.
-MOST_WAITING = timedelta(hours=24)
 
 log = structlog.get_logger(__name__)
 
@@ -83,23 +82,18 @@ class Runner:
         except Unavailable as error:
             # The scheduler rings again.
             log.warning("runs.database_unavailable", detail=error.detail)
-            self._return_strays_when_possible()
         except Exception:
             # A fault of ours: the run's lease runs out and it counts as crashed. The scheduler rings for the others.
             log.exception("runs.drain_crashed")
 
     async def _carry_out_next(self) -> bool:
         """Carry out the most urgent run that is due; of the places an eighth is kept for runs that somebody waits for. False: there is none."""
-        patient = self._patient < self.concurrency - self.concurrency // RESERVED_SHARE
+        reserved = min(math.ceil(self.concurrency / RESERVED_SHARE), self.concurrency - 1)
+        patient = self._patient < self.concurrency - reserved
         self._patient += patient
         try:
             lease = await self._claim(urgent_only=not patient)
             if lease is None:
-                return False
-            if self.stopping:
-                # It was claimed while the stop began.
-                with suppress(LeaseLost):
-                    await lease.give_back()
                 return False
             if patient and lease.is_urgent:
                 self._patient -= 1
@@ -110,14 +104,22 @@ class Runner:
         return True
 
     async def _claim(self, run_id: UUID | None = None, *, urgent_only: bool = False) -> Lease | None:
+        """None: there is nothing to do, or the stop has begun."""
         self._claiming += 1
         try:
             lease = await claim(self.worker, run_id, self.lease, urgent_only=urgent_only)
-            if lease is not None:
-                self._in_hands.add(lease.run_id)
-            return lease
+        except Unavailable:
+            self._return_strays_when_possible()
+            raise
         finally:
             self._claiming -= 1
+        if lease is not None and self.stopping:
+            with suppress(LeaseLost):
+                await lease.give_back()
+            return None
+        if lease is not None:
+            self._in_hands.add(lease.run_id)
+        return lease
 
     def _return_strays_when_possible(self) -> None:
         if self._returning is None and not self.stopping:
@@ -218,6 +220,8 @@ async def _give_back_when_possible(lease: Lease) -> None:
 
 async def _run_stages(lease: Lease) -> None:
     if lease.crashes >= MOST_CRASHES:
+        # Its workers may have been killed before they came to it.
+        await get_cache().invalidate_pattern(lease.tenant_id, PRODUCT_LISTS)
         status = await finish(lease, own_reason(lease.language, "crashed"))
         metrics.dead_runs.labels(lease.marketplace.value).inc()
         log.error("run.crashed", status=status)
@@ -243,12 +247,13 @@ async def _run_stages(lease: Lease) -> None:
         # As the database has it: whether the transaction that this broke into was committed is not known here.
         with suppress(LeaseLost):
             await lease.give_back()
-        log.info("run.given_back")
+            log.info("run.given_back")
         raise
 
 
 def _has_to_wait(lease: Lease, report: StageReport) -> bool:
-    if report.not_before is not None and report.not_before > lease.now():
+    # A time that is further away is of a clock that leapt and was put back.
+    if report.not_before is not None and timedelta() < report.not_before - lease.now() <= MOST_WAITING:
         return True
     products = next((stage for stage in lease.stages if stage.name is Stage.PRODUCTS), None)
     if report.name not in NEEDS_PRODUCTS or products is None or products.status in FINAL:
@@ -304,7 +309,7 @@ async def _run_stage(lease: Lease, report: StageReport, client: MarketplaceClien
         count_stage(lease.marketplace, found, report)
         if (changed or report.changes) and report.name is not Stage.ORDERS:
             # Before the run's event can go out: who acts on it must not read the list of before. An unchanged shop's stays.
-            await get_cache().invalidate_pattern(lease.tenant_id, "products:*")
+            await get_cache().invalidate_pattern(lease.tenant_id, PRODUCT_LISTS)
     if report.status in FINAL:
         lease.end(report)
 

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from app.cache import close_cache, open_cache
 from app.database import system_scope
 from app.runs.lease import MOST_CRASHES, claim
 from app.runs.schedule import queue_due_tenants
 from app.runs.service import get_run, request_run
 from app.runs.sweep import requeue_expired
 from app.runs.tables import RunStatus, Stage, Trigger
+from app.settings import get_settings
 from app.sync.runner import Runner
 from tests.cli.commands import run
 from tests.factories import create_run, create_tenant_with_key, expire_lease
@@ -38,7 +40,9 @@ async def create_dead_run(tenant_id: UUID) -> UUID:
         await requeue_expired()
         async with system_scope() as connection:
             await connection.execute("UPDATE sync_runs SET not_before = now()")
+    open_cache(get_settings())
     assert await Runner("test").carry_out_run(run_id)
+    await close_cache()
     return run_id
 
 

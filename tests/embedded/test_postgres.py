@@ -60,9 +60,9 @@ def test_the_role_is_an_ordinary_one_that_owns_its_database_and_may_make_others(
 @pytest.mark.parametrize("durable", [True, False])
 def test_safety_is_given_up_only_when_asked(made_folder: Path, durable: bool) -> None:
     with Postgres(made_folder, durable=durable) as url:
-        settings = [ask(url, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")]
+        settings = [ask(url, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")]
 
-        assert settings == (["on"] * 3 if durable else ["off"] * 3)
+        assert settings == (["on"] * 4 if durable else ["off"] * 4)
 
 
 def test_data_outlives_a_stop(made_folder: Path) -> None:

@@ -27,6 +27,7 @@ from tests.factories import create_run, create_tenant, create_tenant_with_key, c
 from tests.scripted_shop import PlayShop
 from workers.gauges import Gauges
 from workers.scheduler import queue_all_due_tenants
+from workers.sync import sync_tenant_products
 
 pytestmark = pytest.mark.anyio
 
@@ -174,6 +175,38 @@ async def test_a_place_is_kept_for_who_presses_a_button_however_many_scheduled_r
 
     assert (none, pressed) == (False, True)
     assert await look("SELECT trigger, status FROM sync_runs ORDER BY priority") == [("manual", "succeeded"), ("schedule", "queued")]
+
+
+@pytest.mark.parametrize(("places", "for_the_schedule"), [(64, 56), (9, 7), (8, 7), (4, 3), (2, 1), (1, 1)])
+async def test_of_a_few_places_too_one_is_kept_for_who_presses_a_button(clean_database, places: int, for_the_schedule: int):
+    """Likewise in a process with a small `--concurrency`; where there is but one place, the schedule has it as well."""
+    worker = Runner("test", concurrency=places)
+    asked: list[bool] = []
+
+    async def claim_nothing(_: UUID | None = None, *, urgent_only: bool = False) -> None:
+        asked.append(urgent_only)
+
+    worker._claim = claim_nothing
+    for at_work in (for_the_schedule - 1, for_the_schedule):
+        worker._patient = at_work
+        await worker._carry_out_next()
+
+    assert asked == [False, True]
+
+
+async def test_who_presses_a_button_does_not_wait_for_all_tasks_whose_messages_came_before_the_doorbell(
+    play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch
+):
+    """Fairness between who waits and who asked by a task: tasks of `sync_tenant_products` may fill a worker's receiver, and the doorbell lies behind more of them. The
+    first that ends looks for what is most urgent, as a doorbell does."""
+    shop, worker = await play_shop(), Runner("test")
+    monkeypatch.setattr("workers.sync.runner", worker)
+    pressed = await create_run(await create_tenant_with_key(), Trigger.MANUAL)
+
+    await sync_tenant_products(str(shop.tenant_id))
+
+    await asyncio.gather(*worker._drains)
+    assert await look("SELECT attempt, worker FROM sync_runs WHERE id = $1", pressed) == [(1, "test")]
 
 
 async def test_lag_is_a_metric_by_the_due_time_of_the_oldest_waiting_run(clean_database, redis, settings: Settings):

@@ -21,7 +21,7 @@ from tests.application import Shop
 from tests.factories import create_run, expire_lease, product
 from tests.scripted_client import order
 from tests.scripted_shop import PlayShop, ScriptedShop
-from workers import main
+from workers import stopping
 
 pytestmark = pytest.mark.anyio
 
@@ -137,7 +137,7 @@ async def test_a_page_whose_writing_hangs_is_cut_off_and_its_run_given_back_all_
 
 async def test_a_worker_exits_within_10_s_whatever_hangs(play_shop: PlayShop, monkeypatch: pytest.MonkeyPatch):
     """“… and the process exits within 10 s.” The process itself: tests/stories/test_original_flow.py, and tests/faults while its database hangs."""
-    assert runner.WRITE_PATIENCE_S < runner.STOP_PATIENCE_S < main.STOP_WITHIN_S < 10
+    assert runner.WRITE_PATIENCE_S < runner.STOP_PATIENCE_S < stopping.STOP_WITHIN_S < 10
     monkeypatch.setattr(runner, "WRITE_PATIENCE_S", 0.1)
     monkeypatch.setattr(runner, "STOP_PATIENCE_S", 0.3)
     shop, worker = await play_shop(), Runner("test")

@@ -356,6 +356,20 @@ async def test_a_clock_that_leapt_leaves_no_turn_in_the_far_future(clean_databas
     assert timedelta(minutes=28) < await next_turn_in(in_time) < timedelta(minutes=29)
 
 
+async def test_a_turn_that_is_as_far_away_as_the_key_demands_is_not_even_locked(clean_database):
+    tenant = await create_tenant()
+    await give_key(tenant, Marketplace.WILDBERRIES, least_minutes=180)
+    async with system_scope() as connection:
+        await connection.execute("UPDATE tenants SET next_sync_at = now() + interval '170 min'")
+        # A row that was locked has the number of who locked it.
+        before = await connection.fetchval("SELECT xmax FROM tenants")
+
+    await correct_appointments()
+
+    async with system_scope() as connection:
+        assert await connection.fetchval("SELECT xmax FROM tenants") == before
+
+
 async def leap_ahead() -> None:
     """All runs were queued, and rung for, by a clock that was a day ahead."""
     async with system_scope() as connection:

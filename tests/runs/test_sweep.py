@@ -1,15 +1,25 @@
 """What was lost is found, and what only seems to be is not taken for lost."""
 
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
-from app.database import system_scope
+from app.database import APPLICATION_NAME, system_scope, tenant_scope
 from app.errors import Unavailable
+from app.jobs import broker
+from app.observability import metrics
 from app.runs import sweep
+from app.runs.jobs import WakeWorker
 from app.runs.lease import claim
-from app.runs.sweep import Sweep, requeue_expired
-from tests.factories import claimed, create_tenant, expire_lease
+from app.runs.sweep import Sweep, end_silent_sessions, requeue_expired, ring_for_waiting
+from app.settings import get_settings
+from tests.factories import claimed, create_run, create_tenant, expire_lease
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +29,10 @@ RUN = "SELECT status, crashes, not_before > now() AS later FROM sync_runs WHERE 
 async def look(run_id):
     async with system_scope() as connection:
         return tuple(await connection.fetchrow(RUN, run_id))
+
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event = 'ClientRead')"
+GONE = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
 
 
 class Clock:
@@ -107,3 +121,77 @@ async def test_runs_that_were_lost_together_twice_come_back_apart(clean_database
     async with system_scope() as connection:
         spread = await connection.fetchval("SELECT max(not_before) - min(not_before) FROM sync_runs")
     assert spread > timedelta(seconds=5)
+
+
+async def test_while_redis_is_away_the_sweep_rings_once_and_goes_on_with_its_other_work(clean_database, redis_url: str):
+    for _ in range(3):
+        await create_run(await create_tenant())
+    async with system_scope() as connection:
+        await connection.execute("UPDATE sync_runs SET rung_at = NULL")
+    await broker.shutdown()
+    broker.connect_to("redis://127.0.0.1:1/0")
+    failed = metrics.doorbells.labels(WakeWorker.name, "failed")._value
+    before = failed.get()
+
+    waiting = await ring_for_waiting()
+
+    await broker.shutdown()
+    broker.connect_to(redis_url)
+    assert (waiting, failed.get() - before) == (3, 1)
+
+
+async def until(what: str, pid: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            async with system_scope() as connection:
+                if await connection.fetchval(what, pid):
+                    return
+
+
+@asynccontextmanager
+async def frozen_between_two_messages(run_id: UUID, name: str = APPLICATION_NAME) -> AsyncGenerator[asyncpg.Connection]:
+    """A session that has locked a run, has been told what its next statement is, and hears nothing more."""
+    connection = await asyncpg.connect(get_settings().database_url.reveal(), server_settings={"application_name": name})
+    try:
+        await connection.execute("BEGIN; SET LOCAL app.scope = 'system'")
+        await connection.execute("UPDATE sync_runs SET revision = revision + 1 WHERE id = $1", run_id)
+        await connection.prepare("SELECT $1::int")
+        await until(WAITS, connection.get_server_pid())
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def test_the_locks_of_a_process_that_froze_in_the_middle_of_a_statement_are_given_up(clean_database):
+    lease = await claimed(await create_tenant())
+    await expire_lease(lease.run_id)
+
+    async with frozen_between_two_messages(lease.run_id) as frozen:
+        before = await requeue_expired()
+        ended = await end_silent_sessions(patience_s=0)
+        await until(GONE, frozen.get_server_pid())
+
+        assert (before, ended, await requeue_expired()) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("name", "patience_s"), [("pg_dump", 0), (APPLICATION_NAME, 10)])
+async def test_a_backup_and_a_process_that_is_only_slow_keep_their_sessions(clean_database, name: str, patience_s: float):
+    lease = await claimed(await create_tenant())
+
+    async with frozen_between_two_messages(lease.run_id, name) as session:
+        assert await end_silent_sessions(patience_s) == 0
+
+        assert await session.fetchval("SELECT 1") == 1
+
+
+async def test_a_session_that_works_or_waits_for_its_process_between_statements_is_left_to_the_server(clean_database):
+    tenant = await create_tenant()
+
+    async with tenant_scope(tenant) as connection:
+        await connection.execute("UPDATE tenants SET name = 'x'")
+        working = asyncio.create_task(connection.execute("SELECT pg_sleep(0.5)"))
+        ended = await asyncio.create_task(end_silent_sessions(patience_s=0), context=contextvars.Context())
+        await working
+        idle = await asyncio.create_task(end_silent_sessions(patience_s=0), context=contextvars.Context())
+
+        assert (ended, idle) == (0, 0)

@@ -44,6 +44,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/runs/schedule.py": "who is due",
     "app/stocks/history.py": "the partitions of all tenants' history, made and dropped",
     "app/runs/sweep.py": "whose worker vanished",
+    "app/sync/cancel.py": "which runs ended with their key, and have not been told of",
     "app/webhooks/dispatch.py": "which events have no deliveries yet",
     "app/webhooks/delivery.py": "which deliveries are due",
     "workers/gauges.py": "how many runs and deliveries of all tenants wait, in numbers",

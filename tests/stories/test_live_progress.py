@@ -30,9 +30,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Api:
-    """One more API process of the product, for a test to kill."""
+    """One more API of the product, for a test to kill; of several processes, if it should be."""
 
-    def __init__(self, product: Product, port: int) -> None:
+    def __init__(self, product: Product, port: int, workers: int = 1) -> None:
+        self.workers = workers
         self.url = f"http://127.0.0.1:{port}"
         self.environment = product.environment | {"API_PORT": str(port), "METRICS_ADDRESS": ""}
         # One for all readers: to make one takes longer than to read.
@@ -40,7 +41,8 @@ class Api:
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen([sys.executable, "-m", "app.cli.main", "serve"], cwd=ROOT, env=self.environment)
+        command = [sys.executable, "-m", "app.cli.main", "serve", "--workers", str(self.workers)]
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
         deadline = time.monotonic() + PATIENCE_S
         while not self._answers():
             assert process.poll() is None, "it could not start"
@@ -85,8 +87,8 @@ class Api:
 
 
 @pytest.fixture
-def api(product: Product) -> Iterator[Api]:
-    api = Api(product, free_port())
+def api(product: Product, request: pytest.FixtureRequest) -> Iterator[Api]:
+    api = Api(product, free_port(), getattr(request, "param", 1))
     yield api
     api.close()
 
@@ -164,8 +166,10 @@ def test_a_sync_that_is_cancelled_is_told_to_its_watchers_and_stops(product: Pro
     assert len(bot.products()) == PRODUCTS
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_process_with_fifty_watchers_stops_at_once_and_lets_each_go_in_good_order(product: Product, api: Api, number: signal.Signals):
+@pytest.mark.parametrize(
+    ("number", "api"), [(signal.SIGTERM, 2), (signal.SIGINT, 1)], ids=["SIGTERM to two", "SIGINT to one"], indirect=["api"]
+)
+def test_processes_with_fifty_watchers_stop_at_once_and_let_each_go_in_good_order(product: Product, api: Api, number: signal.Signals):
     bots = [product.seller() for _ in range(3)]
     with product.slow_marketplace(5000), ThreadPoolExecutor(WATCHERS) as readers:
         for bot in bots:

@@ -8,11 +8,15 @@ import pytest
 
 from app.api.roles import Caller, Role
 from app.auth.tokens import issue_access_token
+from app.cache import get_cache
 from app.database import tenant_scope
+from app.ids import new_id
 from app.runs.lease import LeaseLost, claim
 from app.runs.tables import RunStatus
+from app.sandbox.tokens import issue_token
 from app.settings import get_settings
 from app.sync import runner
+from app.sync.cancel import tell_of_runs_called_off
 from app.sync.runner import Runner
 from tests.application import Shop
 from tests.factories import create_run
@@ -95,7 +99,8 @@ async def test_what_a_cancelled_run_stored_stays_and_the_next_one_goes_on(shop: 
     assert len((await shop.expect(200, "GET", "/products"))["items"]) == 5
 
 
-async def test_what_a_cancelled_run_noted_is_told_once(shop: Shop):
+async def run_that_noted_two_products(shop: Shop) -> UUID:
+    """One that a worker has, of a shop that was copied before."""
     await shop.give_key()
     await shop.sync()
     lease = await claim("test", await create_run(shop.tenant_id))
@@ -103,14 +108,53 @@ async def test_what_a_cancelled_run_noted_is_told_once(shop: Shop):
     async with lease.writing(lease.stages[0]) as connection:
         rows = await connection.fetch("UPDATE products SET stock_level = 'out', stock_total = 0 RETURNING id")
         lease.note("stock.out", [row["id"] for row in rows[:2]])
+    return lease.run_id
+
+
+TOLD = "SELECT body::json -> 'data' ->> 'sync_id', body::json -> 'data' ->> 'total' FROM events WHERE tenant_id = $1 AND type = 'stock.out'"
+
+
+async def test_what_a_cancelled_run_noted_is_told_once(shop: Shop):
+    run_id = await run_that_noted_two_products(shop)
 
     for _ in range(2):
-        await cancel(shop, lease.run_id)
+        await cancel(shop, run_id)
+    await tell_of_runs_called_off()
 
-    told = await shop.rows(
-        "SELECT body::json -> 'data' ->> 'sync_id', body::json -> 'data' ->> 'total' FROM events WHERE tenant_id = $1 AND type = 'stock.out'"
-    )
-    assert told == [(str(lease.run_id), "2")]
+    assert await shop.rows(TOLD) == [(str(run_id), "2")]
+
+
+@pytest.mark.parametrize("how", ["replaced", "taken back"])
+async def test_what_a_run_noted_whose_key_is_gone_is_told_once(shop: Shop, how: str):
+    run_id = await run_that_noted_two_products(shop)
+    if how == "replaced":
+        await shop.give_key(issue_token(new_id(), products=1))
+    else:
+        await shop.expect(204, "DELETE", "/tenants/me/credentials/wildberries")
+
+    first, *later = await asyncio.gather(*(tell_of_runs_called_off() for _ in range(3)))
+    again = await tell_of_runs_called_off()
+
+    assert (await shop.expect(200, "GET", f"/sync/{run_id}"))["status"] == "cancelled"
+    assert await shop.rows(TOLD) == [(str(run_id), "2")]
+    assert (max(first, *later), again) == (1, 0)
+
+
+@pytest.mark.parametrize(("updated", "kept"), [(1, None), (0, "of before")])
+async def test_who_hears_what_a_cancelled_run_stored_reads_no_list_of_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, updated: int, kept: str | None
+):
+    """Its worker may be dead, or notice in 20 s."""
+    monkeypatch.setattr("app.runs.lease.TELL_EVERY_S", 0.0)
+    await get_cache().set(shop.tenant_id, "products:list:x", "of before")
+    lease = await claim("test", await create_run(shop.tenant_id))
+    assert lease
+    async with lease.writing(lease.stages[0]):
+        lease.stages[0].updated += updated
+
+    await cancel(shop, lease.run_id)
+
+    assert await get_cache().get(shop.tenant_id, "products:list:x") == kept
 
 
 async def test_cancelling_again_gives_the_cancelled_run(shop: Shop):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from app.marketplaces.errors import (
 )
 from app.products.service import MOST_MISSING
 from app.runs.lease import Lease, claim
+from app.runs.pauses import pause_syncs, resume_syncs
 from app.runs.schemas import RunOut
 from app.runs.service import add_run, get_run
 from app.runs.sweep import requeue_expired
@@ -36,6 +37,7 @@ from app.runs.tables import RunStatus, Trigger
 from app.sandbox.tokens import issue_token
 from app.sync import runner
 from app.sync.runner import Runner
+from tests.ages import grow_older
 from tests.factories import create_run, create_tenant, expire_lease, product
 from tests.scripted_client import line, order, price, shelf
 from tests.scripted_shop import Killed, PlayShop, play_shop, stages, statuses
@@ -167,6 +169,21 @@ async def test_a_run_that_is_kept_waiting_for_a_day_ends_and_says_why(play_shop:
     error = stages(run)["orders"].error
     assert error is not None
     assert error.code == "marketplace_rate_limited"
+
+
+async def test_the_time_of_a_pause_is_none_that_a_marketplace_kept_a_run_waiting(play_shop: PlayShop):
+    shop = await play_shop(orders=[RateLimited(HOUR), RateLimited(HOUR), [order("A")]])
+    await shop.start()
+    await pause_syncs(shop.tenant_id, None)
+    await shop.let_time_pass(48 * HOUR)
+    await grow_older("UPDATE sync_pauses SET paused_at = paused_at - interval '48 hours'")
+
+    await resume_syncs(shop.tenant_id, None)
+
+    waiting = await shop.go_on()
+    assert (waiting.status, stages(waiting)["orders"].status) == (RunStatus.QUEUED, "pending")
+    assert waiting.started_at
+    assert waiting.started_at < datetime.now(UTC)
 
 
 async def test_an_open_circuit_around_one_host_holds_up_no_other_stage(play_shop: PlayShop):
@@ -312,6 +329,23 @@ async def test_lists_of_products_are_forgotten_when_prices_change_and_kept_when_
 
     assert (stages(run)["orders"].created, kept) == (1, "kept")
     assert await cache.get(shop.tenant_id, "products:list:x") is None
+
+
+async def test_lists_of_products_are_forgotten_when_a_run_ends_that_killed_its_workers(play_shop: PlayShop):
+    shop = await play_shop()
+    run_id = await create_run(shop.tenant_id)
+    for _ in range(3):
+        await grow_older("UPDATE sync_runs SET not_before = now()")
+        assert await claim("a worker that is killed behind a page", run_id)
+        await expire_lease(run_id)
+        await requeue_expired()
+    await get_cache().set(shop.tenant_id, "products:list:x", "of before")
+
+    shop.run_id = run_id
+    run = await shop.go_on()
+
+    assert run.status is RunStatus.FAILED
+    assert await get_cache().get(shop.tenant_id, "products:list:x") is None
 
 
 async def test_a_full_run_walks_orders_again_and_another_goes_on_behind_the_last(play_shop: PlayShop):

@@ -13,6 +13,7 @@ from app.credentials.store import update_wildberries_credentials
 from app.database import tenant_scope
 from app.ids import new_id
 from app.jobs import broker
+from app.runs.pauses import pause_syncs
 from app.sandbox.control import environment as marketplaces_at
 from app.sandbox.tokens import issue_token
 from app.secret import Secret
@@ -113,3 +114,12 @@ async def test_no_key_is_in_what_redis_keeps_of_a_task(started, redis):
     kept = await everything_in_redis()
     assert b"succeeded" in kept
     assert not any(part.encode() in kept for part in (key, *key.split(".")[1:]))
+
+
+async def test_a_run_that_an_operator_holds_up_is_told_as_it_stands_and_takes_no_place_meanwhile(started):
+    tenant = await tenant_of_a_shop(1)
+    await pause_syncs(tenant, None)
+
+    result = await outcome(tenant)
+
+    assert (result.return_value["status"], result.return_value["paused"]) == ("queued", True)
