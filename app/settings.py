@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     api_host: str
     api_port: int
+    trusted_proxies: tuple[Network, ...]
     public_url: str
     wb_content_api_url: str
     wb_marketplace_api_url: str
@@ -112,6 +113,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         api_host=read.text("API_HOST", "127.0.0.1"),
         api_port=read.number("API_PORT", 8000, 0, 65535),
+        trusted_proxies=read.each("TRUSTED_PROXIES", "127.0.0.1", ipaddress.ip_network, "127.0.0.1,172.16.0.0/12"),
         public_url=read.web_address("PUBLIC_URL", "").rstrip("/"),
         wb_content_api_url=read.web_address("WB_CONTENT_API_URL", "https://content-api.wildberries.ru"),
         wb_marketplace_api_url=read.web_address("WB_MARKETPLACE_API_URL", "https://marketplace-api.wildberries.ru"),

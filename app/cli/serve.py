@@ -37,6 +37,8 @@ def serve_api(*, workers: int, host: str | None, port: int | None) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # From these the caller's address and scheme are taken as they say (X-Forwarded-For, X-Forwarded-Proto); from others they are what they look like.
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
         timeout_keep_alive=75,
     )

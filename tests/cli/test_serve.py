@@ -96,3 +96,19 @@ def test_a_database_that_refuses_is_one_line_that_hides_the_password(environment
     assert done.stderr.startswith("stock-tracker: DATABASE_URL")
     assert len(done.stderr.splitlines()) == 1
     assert "hidden-word" not in done.stderr
+
+
+@pytest.mark.parametrize(("trusted", "statuses"), [("127.0.0.1", [401, 401, 429, 401]), ("10.0.0.0/8", [401, 401, 429, 429])])
+def test_a_callers_address_is_what_a_trusted_proxy_says_and_no_other(environment: dict[str, str], trusted: str, statuses: list[int]):
+    port = free_port()
+    limits = {"METRICS_ADDRESS": "", "TRUSTED_PROXIES": trusted, "RATE_LIMIT_AUTH_PER_MINUTE": "2"}
+
+    def sign_in(address: str) -> int:
+        stranger = {"email": "nobody@example.com", "password": "not a password of anybody"}
+        url = f"http://127.0.0.1:{port}/api/v1/auth/login"
+        return httpx.post(url, json=stranger, headers={"X-Forwarded-For": address}, trust_env=False).status_code
+
+    with running(environment | limits, "serve", "--port", str(port)):
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+
+        assert [sign_in(address) for address in ("203.0.113.1",) * 3 + ("203.0.113.2",)] == statuses
