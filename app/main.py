@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, Router
 
 from app.api.bodies import MAX_BODY_BYTES, StrictRequest
+from app.api.conditional import ConditionalReads
 from app.api.headers import StandardHeaders
 from app.api.openapi.router import create_schema_router
 from app.api.parameters import StrictQuery
@@ -105,7 +106,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        middleware=[Authentication(), RoleCheck(), StrictQuery()],
+        middleware=[Authentication(), RoleCheck(), StrictQuery(), ConditionalReads()],
         exception_handlers={**EXCEPTION_HANDLERS},
         openapi_config=None,
         lifespan=[resources],

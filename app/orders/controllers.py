@@ -21,7 +21,7 @@ class OrderController(Controller):
     path = "/orders"
     tags = ("Catalogue",)
 
-    @get(opt={"role": Role.VIEWER}, operation_id="listOrders", summary="List orders")
+    @get(opt={"role": Role.VIEWER, "conditional": True}, operation_id="listOrders", summary="List orders")
     async def list_orders(
         self,
         tenant_id: NamedDependency[UUID],

@@ -28,7 +28,7 @@ class ProductController(Controller):
     tags = ("Catalogue",)
 
     @get(
-        opt={"role": Role.VIEWER},
+        opt={"role": Role.VIEWER, "conditional": True},
         operation_id="listProducts",
         summary="List products",
         responses={200: ResponseSpec(PageOut[ProductOut], description="A page of products.", generate_examples=False)},
@@ -62,7 +62,7 @@ class ProductController(Controller):
         )
         return Response(await ProductService(tenant_id).list_products(query), media_type=MediaType.JSON)
 
-    @get("/{product_id:uuid}", opt={"role": Role.VIEWER}, operation_id="getProduct", summary="Look at a product")
+    @get("/{product_id:uuid}", opt={"role": Role.VIEWER, "conditional": True}, operation_id="getProduct", summary="Look at a product")
     async def get_product(self, tenant_id: NamedDependency[UUID], product_id: FromPath[UUID]) -> ProductDetailOut:
         """The product with its stock by warehouse and size, fullest shelf first."""
         return await ProductService(tenant_id).get_product(product_id)

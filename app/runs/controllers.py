@@ -58,7 +58,7 @@ class SyncController(Controller):
         """Newest first. `since` is about the time when a run was asked for."""
         return await service.list_runs(tenant_id, status=status, marketplace=marketplace, since=since, limit=limit, cursor=cursor)
 
-    @get("/{run_id:uuid}", opt={"role": Role.VIEWER}, operation_id="getSync", summary="Look at a sync")
+    @get("/{run_id:uuid}", opt={"role": Role.VIEWER, "conditional": True}, operation_id="getSync", summary="Look at a sync")
     async def get_sync(self, tenant_id: NamedDependency[UUID], run_id: FromPath[UUID]) -> RunOut:
         """What the run did so far, stage by stage."""
         return await service.get_run(tenant_id, run_id)

@@ -19,7 +19,12 @@ class StockController(Controller):
     path = "/products/{product_id:uuid}"
     tags = ("Catalogue",)
 
-    @get("/stock-history", opt={"role": Role.VIEWER}, operation_id="getStockHistory", summary="Look at the history of a product's stock")
+    @get(
+        "/stock-history",
+        opt={"role": Role.VIEWER, "conditional": True},
+        operation_id="getStockHistory",
+        summary="Look at the history of a product's stock",
+    )
     async def get_stock_history(
         self,
         tenant_id: NamedDependency[UUID],

@@ -45,7 +45,7 @@ class WebhookController(Controller):
         """What may happen, with the JSON schema of each type's data."""
         return service.event_types()
 
-    @get("/{webhook_id:uuid}", opt={"role": Role.VIEWER}, operation_id="getWebhook", summary="Look at a webhook")
+    @get("/{webhook_id:uuid}", opt={"role": Role.VIEWER, "conditional": True}, operation_id="getWebhook", summary="Look at a webhook")
     async def get_webhook(self, tenant_id: NamedDependency[UUID], webhook_id: FromPath[UUID]) -> WebhookOut:
         """All but its secret."""
         return await service.get_webhook(tenant_id, webhook_id)

@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import MAX_BODY_BYTES, StrictRequest
+from app.api.conditional import ConditionalReads
 from app.api.headers import StandardHeaders
 from app.api.parameters import StrictQuery
 from app.api.problem_details import EXCEPTION_HANDLERS
@@ -21,7 +22,7 @@ def make_app(handlers: Sequence[ControllerRouterHandler], **options: Any) -> Lit
         handlers,
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        middleware=[StrictQuery()],
+        middleware=[StrictQuery(), ConditionalReads()],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
         logging_config=None,

@@ -59,6 +59,19 @@ _HEADERS: JsonObject = {
     },
 }
 
+_ON_EACH_ANSWER = tuple(_HEADERS)
+_HEADERS["ETag"] = {
+    "description": "Of the answer's bytes; send it back as `If-None-Match`.",
+    "schema": {"type": "string", "examples": ['"9f8e7d6c5b4a39281706f5e4d3c2b1a0"']},
+}
+_IF_NONE_MATCH: JsonObject = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 1000, "examples": ['"9f8e7d6c5b4a39281706f5e4d3c2b1a0"']},
+    "description": "The `ETag` of the answer that you have. If it is up to date, the answer is 304 and has no body.",
+}
+
 
 def openapi_document(app: Litestar, public_url: str = "") -> JsonObject:
     """The document of all handlers that are part of the schema.
@@ -192,6 +205,8 @@ def _parameters(operation: _Operation, schemas: _Schemas) -> Iterator[JsonObject
         description = schema.pop("description", None)
         described: JsonObject = {"name": parameter.name, "in": parameter.location, "required": parameter.required, "schema": schema}
         yield described | ({"description": description} if description else {})
+    if operation.handler.opt.get("conditional") is True:
+        yield _IF_NONE_MATCH
 
 
 def _without_null(schema: JsonObject) -> JsonObject:
@@ -221,8 +236,14 @@ def _responses(operation: _Operation, schemas: _Schemas) -> JsonObject:
                 _add_examples(responses[status], described)
             else:
                 responses[status] = described
+    if handler.opt.get("conditional") is True:
+        responses[handler.status_code].setdefault("headers", {})["ETag"] = {"$ref": "#/components/headers/ETag"}
+        responses[304] = {
+            "description": "As before: what has the tag of `If-None-Match` is up to date.",
+            "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+        }
     for response in responses.values():
-        for name in _HEADERS if _is_limited(handler) else ("X-Request-ID",):
+        for name in _ON_EACH_ANSWER if _is_limited(handler) else ("X-Request-ID",):
             response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
     return {str(status): response for status, response in sorted(responses.items())}
 
