@@ -57,7 +57,7 @@ def test_an_application_with_a_door_that_names_nobody_or_several_is_not_made(opt
     async def left_open() -> None: ...
 
     with pytest.raises(TypeError, match="/left-open has to name one"):
-        refuse_handlers_that_name_nobody(Litestar([left_open], openapi_config=None))
+        refuse_handlers_that_name_nobody(Litestar([left_open], openapi_config=None, logging_config=None))
 
 
 @pytest.mark.parametrize("opt", [{"role": Role.VIEWER}, {"public": True}, {"service": True}])
@@ -65,4 +65,4 @@ def test_one_word_about_whom_a_door_is_for_is_enough(opt: dict[str, Any]) -> Non
     @get("/named", opt=opt)
     async def named() -> None: ...
 
-    refuse_handlers_that_name_nobody(Litestar([named], openapi_config=None))
+    refuse_handlers_that_name_nobody(Litestar([named], openapi_config=None, logging_config=None))
