@@ -17,7 +17,7 @@ from app.auth.liveness import admit, is_live
 from app.auth.service_keys import is_service_key, verify_service_key
 from app.auth.tokens import VerifiedToken, read_access_token
 from app.errors import Unauthenticated
-from app.rate_limits.policies import headers_of, refuse_if_full, windows_of_address, windows_of_tenant
+from app.rate_limits.policies import headers_of, refuse_if_full, windows_of_address, windows_of_service, windows_of_tenant
 from app.rate_limits.sliding_window import Debit, Window, debit
 from app.settings import get_settings
 
@@ -50,6 +50,9 @@ class Authentication(ASGIMiddleware):
                 _pass(scope, windows, await debit(windows))
         elif (key := _service_key(header := _authorization(scope))) is not None:
             service = await verify_service_key(key)
+            # Behind the look-up: who merely knows a key's id takes nothing from its bot.
+            if windows := windows_of_service(service.service_key_id):
+                _pass(scope, windows, await debit(windows))
             scope["user"], scope["auth"] = service, None
             structlog.contextvars.bind_contextvars(service_key_id=service.service_key_id)
         else:

@@ -246,7 +246,7 @@ database_wait = Histogram(
 )
 requests_rate_limited = Counter(
     "stock_tracker_requests_rate_limited_total",
-    "Requests that were refused with 429, by what was used up: the window of a tenant, of an address or of all together, or the tries of an account.",
+    "Requests that were refused with 429, by what was used up: the window of a tenant, of a service key, of an address or of all together, or the tries of an account.",
     ["policy"],
     registry=registry,
 )

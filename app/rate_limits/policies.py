@@ -15,14 +15,28 @@ from app.observability import metrics
 from app.rate_limits.sliding_window import WINDOW_S, Debit, Window
 from app.settings import get_settings
 
-WHOSE = {"tenant": "of this tenant", "address": "from this address", "global": "of all callers together"}
+WHOSE = {
+    "tenant": "of this tenant",
+    "service": "with this service key",
+    "address": "from this address",
+    "global": "of all callers together",
+}
 
 
 def windows_of_tenant(tenant_id: UUID) -> Sequence[Window]:
     """The caller's own first."""
+    return _own_and_global("tenant", tenant_id)
+
+
+def windows_of_service(service_key_id: UUID) -> Sequence[Window]:
+    """For what a bot asks with its own key: as much as a tenant may."""
+    return _own_and_global("service", service_key_id)
+
+
+def _own_and_global(policy: str, whose: UUID) -> Sequence[Window]:
     settings = get_settings()
     windows = (
-        Window("tenant", str(tenant_id), settings.rate_limit_tenant_per_minute),
+        Window(policy, str(whose), settings.rate_limit_tenant_per_minute),
         Window("global", "all", settings.rate_limit_global_per_minute),
     )
     return windows if all(window.limit for window in windows) else [window for window in windows if window.limit]

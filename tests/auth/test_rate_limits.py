@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from app.redis import get_redis
+from app.secret import Secret
 from app.settings import get_settings
-from tests.auth.application import ADDRESS, PASSWORD, Seller
+from tests.auth.application import ADDRESS, PASSWORD, Bot, Seller
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,18 @@ async def test_sign_ins_are_counted_by_address_before_anything_is_looked_up(
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert "from this address" in refused.json()["detail"]
     assert ADDRESS not in refused.text
+
+
+async def test_a_bots_own_calls_are_counted_by_its_key(bot: Bot, limits: None) -> None:
+    nobodys = Bot(bot.client, Secret(bot.key.reveal()[:-1] + ("0" if bot.key.reveal()[-1] != "0" else "1")))
+
+    wrong = [await nobodys.ask(1) for _ in range(2)]
+    answers = [await bot.ask("no number") for _ in range(6)]
+
+    assert [answer.status_code for answer in wrong] == [401] * 2
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert [answer.headers["RateLimit"] for answer in answers] == [f'"service";r={left};t=60' for left in (4, 3, 2, 1, 0, 0)]
+    assert "5 requests with this service key are allowed within 60 s" in answers[-1].json()["detail"]
 
 
 async def test_without_limits_nothing_is_counted_or_told(seller: Seller) -> None:
