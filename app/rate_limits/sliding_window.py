@@ -120,17 +120,34 @@ _away_until = 0.0
 
 async def debit(windows: Sequence[Window], marker: Marker | None = None) -> Debit:
     """Let a request through all of the windows, or none. Never fails: without Redis the process decides alone."""
-    global _away_until
-    if monotonic() >= _away_until:
-        keys = [marker.name if marker else "", *(f"rate:{window.name}" for window in windows)]
-        arguments: list[Any] = [marker.void if marker else b"", *(window.limit for window in windows)]
-        try:
-            value, refused, wait_s, remaining = await _script(keys, arguments, client=get_redis())
-        except REDIS_ERRORS as error:
-            _away_until = monotonic() + PAUSE_S
-            log.warning("rate_limits.redis_away", error=str(error) or type(error).__name__)
-        else:
-            return Debit(windows[refused - 1] if refused else None, wait_s, remaining, value, is_local=False)
+    answer = await _ask(
+        [marker.name if marker else "", *(f"rate:{window.name}" for window in windows)],
+        [marker.void if marker else b"", *(window.limit for window in windows)],
+    )
+    if answer is not None:
+        value, refused, wait_s, remaining = answer
+        return Debit(windows[refused - 1] if refused else None, wait_s, remaining, value, is_local=False)
     metrics.rate_limits_local.inc()
     refused, wait_s, remaining = _local.debit([(window.name, window.limit) for window in windows], monotonic())
     return Debit(windows[refused - 1] if refused else None, wait_s, remaining, None, is_local=True)
+
+
+async def _ask(keys: list[str], arguments: list[Any]) -> Any | None:
+    """The script's answer, or None while Redis gives none. During an outage one request at a time asks again; it is logged when it begins and when it ends."""
+    global _away_until
+    if _away_until:
+        now = monotonic()
+        if now < _away_until:
+            return None
+        _away_until = now + PAUSE_S
+    try:
+        answer = await _script(keys, arguments, client=get_redis())
+    except REDIS_ERRORS as error:
+        if not _away_until:
+            log.warning("rate_limits.redis_away", error=str(error) or type(error).__name__)
+        _away_until = monotonic() + PAUSE_S
+        return None
+    if _away_until:
+        _away_until = 0.0
+        log.info("rate_limits.redis_back")
+    return answer

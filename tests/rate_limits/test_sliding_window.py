@@ -4,9 +4,11 @@ import asyncio
 import multiprocessing
 import random
 from collections.abc import Iterator
+from time import monotonic
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from app.observability import metrics
 from app.rate_limits import sliding_window
@@ -171,6 +173,31 @@ async def test_without_redis_a_process_counts_for_itself_and_asks_again_a_second
     server.start()
     monkeypatch.setattr(sliding_window, "_away_until", 0.0)
     assert not (await debit([mine], marker)).is_local
+
+
+@pytest.mark.parametrize("trouble", ["kill", "freeze"])
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends_and_holds_up_whom_it_meets_only(
+    redis, server: RedisServer, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(sliding_window, "PAUSE_S", 0.2)
+    mine = window(1000)
+    getattr(server, trouble)()
+
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.gather(*(debit([mine]) for _ in range(20)))
+        begun_at = monotonic()
+        met = [(await debit([mine])).is_local for _ in range(20)]
+        took_s = monotonic() - begun_at
+        await asyncio.sleep(0.3)
+        await asyncio.gather(*(debit([mine]) for _ in range(20)))
+        server.thaw() if trouble == "freeze" else server.start()
+        async with asyncio.timeout(10):
+            while (await debit([mine])).is_local:
+                await asyncio.sleep(0.05)
+
+    assert all(met)
+    assert took_s < 0.1
+    assert [entry["event"] for entry in logs] == ["rate_limits.redis_away", "rate_limits.redis_back"]
 
 
 def test_local_windows_that_nobody_asks_for_are_forgotten() -> None:
