@@ -47,6 +47,7 @@ def closed_sets(product: Product) -> dict[str, set[str]]:
         "stage": set(Stage),
         "trigger": set(Trigger),
         "priority": {"interactive", "api", "scheduled"},
+        "policy": {"tenant", "address", "global", "account", "service"},
         "state": {"due", "later", "paused", "undispatched"},
         "group": groups(),
         "host": {product.parts.sandbox.removeprefix("http://")},
