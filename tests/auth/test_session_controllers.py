@@ -205,7 +205,7 @@ async def test_a_sign_in_waits_for_the_removal_of_its_member(seller: Seller) -> 
             seller.client.post("/auth/login", json={"email": seller.email, "password": PASSWORD}), context=outside
         )
         async with asyncio.timeout(10):
-            while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 await asyncio.sleep(0.01)
     answer = await signing_in
 
