@@ -234,6 +234,10 @@ class Database(PostgresEngine):
 async def _bound_silence(connection: Connection) -> None:
     try:
         await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+    except asyncpg.InternalClientError as error:
+        # asyncpg's words for a server that greeted and took leave at once, as it does while it stops.
+        connection.terminate()
+        raise asyncpg.ConnectionDoesNotExistError("The server took leave of a new connection.") from error
     except BaseException:
         # asyncpg would take leave of the server in good order, and wait for that for as long as the server hangs.
         connection.terminate()

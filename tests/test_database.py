@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -104,3 +105,37 @@ async def test_a_connection_that_is_being_made_while_the_server_hangs_holds_nobo
             await connection.close()
     finally:
         os.kill(backend, signal.SIGCONT)
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    """As https://www.postgresql.org/docs/current/protocol-message-formats.html has it."""
+    return kind + (4 + len(body)).to_bytes(4) + body
+
+
+# The answer to the start of a session, up to "ready for query", and the error by which a server takes leave.
+GREETING = message(b"R", bytes(4)) + message(b"S", b"server_version\x0016\0") + message(b"Z", b"I")
+LEAVE = message(b"E", b"SFATAL\0C57P01\0Mterminating connection\0\0")
+
+
+async def test_a_server_that_takes_leave_as_soon_as_it_has_greeted_is_unavailable(open_database: str, tmp_path: Path):
+    """As one that is stopped between the two."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(GREETING + LEAVE)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    before, database.pool = database.pool, None
+    await database.open(Secret(open_database), pool_size=1, production=False)
+    async with await asyncio.start_unix_server(greet, tmp_path / ".s.PGSQL.5432"):
+        database.pool.set_connect_args(f"postgresql:///any?user=anybody&host={tmp_path}", timeout=5)
+        await database.pool.expire_connections()
+        try:
+            with pytest.raises(Unavailable):
+                async with tenant_scope(new_id()):
+                    pass
+        finally:
+            await database.close()
+            database.pool = before
