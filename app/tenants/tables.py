@@ -27,5 +27,9 @@ class Tenant(Table, tablename="tenants"):
     changed_at = Timestamptz(
         default=None, null=True, help_text="The newest products.updated_at; each transaction that changes products takes a later one."
     )
+    erasing_at = Timestamptz(
+        default=None, null=True, help_text="When its erasure was asked for: from then on nothing of it can be used, and its rows go."
+    )
+    erased_rows = BigInt(default=0, help_text="How many of its rows are gone so far.")
     created_at = Timestamptz(default=None)
     updated_at = Timestamptz(default=None)
