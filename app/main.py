@@ -26,6 +26,7 @@ from app.credentials.controllers import CredentialController
 from app.credentials.factory import close_marketplace_connections
 from app.database import database
 from app.errors import Unavailable
+from app.idempotency.middleware import IdempotentRequests
 from app.jobs import broker
 from app.migrations import pending
 from app.observability.access_log import AccessLog
@@ -39,6 +40,7 @@ from app.runs.progress import watcher
 from app.settings import Settings, get_settings
 from app.stocks.controllers import StockController
 from app.sync.controllers import SyncCancelController
+from app.tenant_data.controllers import TenantDataController
 from app.tenants.controllers import TenantController
 from app.webhooks.controllers import WebhookController
 from app.webhooks.sender import close_sender, open_sender
@@ -84,6 +86,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             TenancyController,
             MemberController,
             TenantController,
+            TenantDataController,
             AuditController,
             ServiceLinkController,
             CredentialController,
@@ -106,7 +109,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        middleware=[Authentication(), RoleCheck(), StrictQuery(), ConditionalReads()],
+        middleware=[Authentication(), RoleCheck(), StrictQuery(), IdempotentRequests(), ConditionalReads()],
         exception_handlers={**EXCEPTION_HANDLERS},
         openapi_config=None,
         lifespan=[resources],

@@ -1,5 +1,7 @@
 """Another password for a user who knows the present one."""
 
+from typing import Any
+
 from app.api.roles import Caller
 from app.audit.service import caller_address, record
 from app.auth.attempts import begin_attempt, forget_attempts
@@ -9,6 +11,7 @@ from app.auth.service_keys import announce_revocations
 from app.auth.sessions import end_many
 from app.database import system_scope
 from app.errors import Conflict, FieldError, Forbidden, InvalidInput
+from app.secret import Secret
 
 # A sign-in with the former password is decided before this one, and its session ends with the others, or after it, and is refused.
 CHANGE = "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3 RETURNING true"
@@ -43,20 +46,35 @@ async def change_password(caller: Caller, data: PasswordChangeIn) -> None:
         user = await connection.fetchrow("SELECT email, password_hash FROM users WHERE id = $1", caller.user_id)
     if user is None or user["password_hash"] is None or user["email"] is None:
         raise PasswordNotSet("This user signs in by Telegram and has no password.")
-    await begin_attempt(user["email"], caller_address.get())
-    if not await verify_password(data.current_password, user["password_hash"]):
-        async with system_scope() as connection:
-            await record(connection, caller.tenant_id, caller.actor, "user.password_change_failed")
-        raise _wrong()
-    await forget_attempts(user["email"], caller_address.get())
+    await confirm_password(caller, user, data.current_password, "current_password", "user.password_change_failed")
     new_hash = await hash_password(data.new_password)
     async with system_scope() as connection:
         if not await connection.fetchval(CHANGE, caller.user_id, new_hash, user["password_hash"]):
-            raise _wrong()
+            raise _wrong("current_password")
         ended = await end_many(connection, caller.user_id, None, but=caller.session_id)
         await record(connection, caller.tenant_id, caller.actor, "user.password_changed", {"ended_sessions": len(ended)})
     await announce_revocations(ended)
 
 
-def _wrong() -> CurrentPasswordWrong:
-    return CurrentPasswordWrong("The present password is another.", (FieldError("current_password", "Not the present password"),))
+async def confirm_password(caller: Caller, user: Any, given: Secret, field: str, failure: str) -> None:
+    """Go on only where it is the user's password; each try counts as one to sign in.
+
+    Args:
+        user: a row with `email` and `password_hash`, which are not null.
+        field: where in the request it stood.
+        failure: what the audit log calls it if it is wrong.
+
+    Raises:
+        CurrentPasswordWrong: as it says.
+        TooManyRequests: too many of them were wrong of late; this one was not looked at.
+    """
+    await begin_attempt(user["email"], caller_address.get())
+    if not await verify_password(given, user["password_hash"]):
+        async with system_scope() as connection:
+            await record(connection, caller.tenant_id, caller.actor, failure)
+        raise _wrong(field)
+    await forget_attempts(user["email"], caller_address.get())
+
+
+def _wrong(field: str) -> CurrentPasswordWrong:
+    return CurrentPasswordWrong("The present password is another.", (FieldError(field, "Not the present password"),))

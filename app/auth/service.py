@@ -39,11 +39,11 @@ FIRST_MEMBERSHIP = "SELECT tenant_id FROM memberships WHERE user_id = $1 ORDER B
 # A change of the password waits for this lock, and ends what was opened under it.
 HOLD_PASSWORD = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 FOR SHARE"  # noqa: S105 - a statement
 
-# A removal and a change of the role wait for this lock, and end what was opened under it. First the tenant, as its erasure does.
+# A removal and a change of the role wait for this lock, and end what was opened under it. First the tenant, as its erasure does, which marks it under a lock.
 HOLD_MEMBERSHIP = """
     SELECT membership.role
       FROM memberships AS membership JOIN tenants AS tenant ON tenant.id = membership.tenant_id
-     WHERE membership.tenant_id = $1 AND membership.user_id = $2
+     WHERE membership.tenant_id = $1 AND membership.user_id = $2 AND tenant.erasing_at IS NULL
        FOR KEY SHARE OF tenant FOR SHARE OF membership
 """
 

@@ -42,6 +42,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/runs/pauses.py": "an operator holds up any tenant's syncs, or all",
     "app/runs/progress.py": "one look at all runs that somebody follows; each was found inside its tenant's walls first",
     "app/runs/schedule.py": "who is due",
+    "app/tenant_data/erasure.py": "an erased tenant's members may belong to others, and what is said of it at its end is no tenant's",
     "app/stocks/history.py": "the partitions of all tenants' history, made and dropped",
     "app/runs/sweep.py": "whose worker vanished",
     "app/sync/cancel.py": "which runs ended with their key, and have not been told of",
