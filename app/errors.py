@@ -23,6 +23,7 @@ The subjects add their own leaves beside their use:
     │   ├── TooManyTenants            409  too_many_tenants            app.auth.tenancies
     │   ├── ServiceKeyExists          409  service_key_exists          app.auth.service_keys
     │   ├── TelegramNotConfigured     409  telegram_not_configured     app.auth.telegram
+    │   ├── IdempotencyKeyReused …    409  idempotency_…               app.api.idempotency_key
     │   ├── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
     │   └── SyncAlreadyFinished       409  sync_already_finished       app.sync.cancel
     ├── Unavailable                   503  unavailable

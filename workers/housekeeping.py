@@ -13,6 +13,7 @@ from app.auth.retention import remove_old_sessions, remove_used_launches
 from app.credentials.retention import remove_old_links
 from app.database import system_scope
 from app.errors import Unavailable
+from app.idempotency.retention import remove_old_answers
 from app.products.retention import remove_old_sightings
 from app.retention import Position, Walk
 from app.runs.retention import remove_old_logs, remove_old_runs, remove_unchanged_runs
@@ -41,6 +42,7 @@ class Housekeeping:
             "unchanged_runs": partial(remove_unchanged_runs, kept=timedelta(days=settings.unchanged_run_retention_days)),
             "events": partial(remove_old_events, kept=events),
             "launches": remove_used_launches,
+            "answers": remove_old_answers,
         }
         self._daily: dict[str, Walk] = {"sessions": remove_old_sessions, "links": remove_old_links, "sightings": remove_old_sightings}
         self._passes = 0

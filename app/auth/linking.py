@@ -10,6 +10,7 @@ from app.auth.schemas import ServiceLinkOut
 from app.auth.service_keys import announce_revocations, end_sessions
 from app.database import Connection, system_scope, tenant_scope
 from app.errors import NotFound
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 
 # A revocation waits for this lock, and ends what was opened under it.
@@ -52,6 +53,7 @@ async def link_service(caller: Caller, service_key_id: UUID) -> tuple[ServiceLin
         if added:
             facts = {"service_key_id": service_key_id, "name": link.name}
             await record(connection, caller.tenant_id, caller.actor, "service.linked", facts)
+        await keep_answer(connection, link, status=201 if added else 200)
     return link, added
 
 

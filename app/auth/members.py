@@ -15,6 +15,7 @@ from app.auth.service_keys import announce_revocations
 from app.auth.sessions import end_many
 from app.database import Connection, system_scope, tenant_scope
 from app.errors import Conflict, FieldError, InvalidInput, NotFound
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 from app.tenants.service import lock_tenant
 
@@ -91,7 +92,9 @@ async def add_member(caller: Caller, data: MemberIn) -> MemberOut:
         if not await connection.fetchval(JOIN, new_id(), caller.tenant_id, user_id, data.role):
             raise AlreadyMember("This user is a member already.")
         await record(connection, caller.tenant_id, caller.actor, "member.added", {"user_id": user_id, "role": data.role})
-        return _member_out(await connection.fetchrow(FIND, caller.tenant_id, user_id))
+        member = await _find(connection, caller.tenant_id, user_id)
+        await keep_answer(connection, member, location=f"/api/v1/tenants/me/users/{member.id}")
+    return member
 
 
 async def change_role(caller: Caller, user_id: UUID, role: Role) -> MemberOut:

@@ -70,7 +70,8 @@ class SessionController(Controller):
 
     @post(
         "/switch-tenant",
-        opt={"role": Role.VIEWER},
+        # Tokens are stored nowhere.
+        opt={"role": Role.VIEWER, "idempotency_key": False},
         operation_id="switchTenant",
         summary="Get tokens for another tenant",
         status_code=200,

@@ -14,6 +14,7 @@ from app.auth.service import JOIN, USER, sign_in
 from app.auth.sessions import Device
 from app.database import Connection, system_scope
 from app.errors import Conflict, NotFound, Unauthenticated
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 from app.tenants.schemas import TenantOut
 from app.tenants.service import create_tenant
@@ -80,6 +81,7 @@ async def add_tenant(caller: Caller, data: TenantIn) -> TenantOut:
         if caller.service_key_id is not None:
             await connection.execute(ADD_LINK, new_id(), caller.service_key_id, tenant.id, caller.actor)
         await record(connection, tenant.id, caller.actor, "tenant.created", {"marketplace_type": data.marketplace_type})
+        await keep_answer(connection, tenant, location="/api/v1/tenants/me")
     return tenant
 
 

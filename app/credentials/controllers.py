@@ -46,8 +46,8 @@ class CredentialController(Controller):
         """For 15 minutes the seller can give the provider's key there, in a browser and in no chat. It works once, without JavaScript, in Russian and English,
         says where the key is made, and checks it as `PATCH` does. Five pages of a tenant are open at most; one more takes the place of the oldest.
         """
-        token, expires_at = await create_link(caller.tenant_id, caller.actor, data.provider)
-        return LinkOut(f"{get_settings().public_url or str(request.base_url).rstrip('/')}/connect/{token}", expires_at)
+        base_url = get_settings().public_url or str(request.base_url).rstrip("/")
+        return await create_link(caller.tenant_id, caller.actor, data.provider, base_url)
 
     @post(
         "/{provider:str}/verify",

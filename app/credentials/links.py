@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,9 +18,11 @@ import structlog
 from app.api.roles import Role
 from app.audit.service import record as audit
 from app.audit.service import subject
+from app.credentials.schemas import LinkOut
 from app.credentials.tables import Provider
 from app.database import Connection, system_scope, tenant_scope
 from app.errors import NotFound
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 from app.redis import REDIS_ERRORS, get_redis
 from app.tenants.service import lock_tenant
@@ -76,15 +78,17 @@ class Link(msgspec.Struct, frozen=True):
     language: str
 
 
-async def create_link(tenant_id: UUID, actor: str, provider: Provider) -> tuple[str, datetime]:
-    """Make a link; gives the token, which is nowhere else, and when it ends."""
+async def create_link(tenant_id: UUID, actor: str, provider: Provider, base_url: str) -> LinkOut:
+    """Make a link to the page at `base_url`. The token is nowhere else."""
     token = secrets.token_urlsafe(32)
     async with tenant_scope(tenant_id) as connection:
         await lock_tenant(connection, tenant_id)
         await connection.execute(MAKE_ROOM, tenant_id, MOST_OPEN - 1)
         expires_at = await connection.fetchval(ADD, new_id(), tenant_id, provider, _hash(token), actor, subject.get(), LIFETIME)
         await audit(connection, tenant_id, actor, "credentials.link_created", {"provider": provider})
-    return token, expires_at
+        link = LinkOut(f"{base_url}/connect/{token}", expires_at)
+        await keep_answer(connection, link)
+    return link
 
 
 async def find_link(token: str) -> Link:

@@ -10,6 +10,7 @@ import msgspec
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.database import Connection, tenant_scope
 from app.errors import CredentialsMissing, NotFound
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 from app.jobs import enqueue
 from app.marketplaces.contract import Marketplace
@@ -115,6 +116,7 @@ async def request_run(
         if not tenant[chosen.value]:
             raise CredentialsMissing(f"There is no {chosen.value} key yet; give one with PATCH /api/v1/tenants/me/credentials.")
         run, created = await add_run(connection, tenant_id, chosen, trigger, scopes=scopes, full=full)
+        await keep_answer(connection, run, status=202 if created else 200, location=f"/api/v1/sync/{run.id}")
     await enqueue(WakeWorker())
     return run, created
 

@@ -13,6 +13,7 @@ from app.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.events.examples import EXAMPLES
 from app.events.outbox import record
 from app.events.types import CATALOGUE, WebhookTest
+from app.idempotency.reservations import keep_answer
 from app.ids import new_id
 from app.settings import get_settings
 from app.tenants.service import lock_tenant
@@ -96,7 +97,9 @@ async def create_webhook(tenant_id: UUID, actor: str, data: WebhookIn) -> Webhoo
         if row is None:
             raise TooManyEndpoints(f"There are {MOST_ENDPOINTS} webhooks already; remove one first.")
         await audit(connection, tenant_id, actor, "webhook.created", {"webhook_id": str(row["id"])})
-    return msgspec.structs.replace(msgspec.convert(dict(row), WebhookOut), secret=secret.reveal())
+        webhook = msgspec.structs.replace(msgspec.convert(dict(row), WebhookOut), secret=secret.reveal())
+        await keep_answer(connection, webhook)
+    return webhook
 
 
 async def list_webhooks(tenant_id: UUID, *, limit: int, cursor: str | None) -> PageOut[WebhookOut]:

@@ -134,7 +134,7 @@ async def test_nothing_starts_without_a_key_that_is_in_use(clean_database, envir
     [tenant] = await store(keys.vault(keys.new))
     async with tenant_scope(tenant) as connection:
         await connection.execute(
-            "INSERT INTO idempotent_requests (id, tenant_id, key, request_hash, answer_encrypted, created_at) VALUES ($1, $2, 'k', '', $3, now())",
+            "INSERT INTO idempotent_requests (id, tenant_id, key, answer_encrypted, created_at) VALUES ($1, $2, 'k', $3, now())",
             new_id(), tenant, keys.vault(keys.old).seal(Secret("{}"), tenant_id=tenant, purpose="idempotency"),
         )  # fmt: skip
     environment["ENCRYPTION_MASTER_KEY"] = keys.new

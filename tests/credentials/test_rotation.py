@@ -37,9 +37,8 @@ async def fill_every_column(tenant_id) -> None:
             new_id(), tenant_id, sealed["secret_encrypted"],
         )  # fmt: skip
         await connection.execute(
-            "INSERT INTO idempotent_requests (id, tenant_id, key, request_hash, answer_encrypted, created_at) "
-            "VALUES ($1, $2, 'k', ''::bytea, $3, now()), ($4, $2, 'without an answer', ''::bytea, NULL, now())",
-            new_id(), tenant_id, sealed["answer_encrypted"], new_id(),
+            "INSERT INTO idempotent_requests (id, tenant_id, key, answer_encrypted, created_at) VALUES ($1, $2, 'k', $3, now())",
+            new_id(), tenant_id, sealed["answer_encrypted"],
         )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
 from litestar.types.internal_types import PathParameterDefinition
 
+from app.api import idempotency_key
 from app.api.bodies import MalformedBody, UnsupportedMediaType
+from app.api.idempotency_key import IdempotencyKeyReused, IdempotencyRequestInProgress, takes_idempotency_key
 from app.api.openapi.examples import REFERENCE, example_of
 from app.api.parameters import Parameter, parameters_of
 from app.api.problem_details import MEDIA_TYPE, BodyTooLarge, problems
@@ -64,6 +66,7 @@ _HEADERS["ETag"] = {
     "description": "Of the answer's bytes; send it back as `If-None-Match`.",
     "schema": {"type": "string", "examples": ['"9f8e7d6c5b4a39281706f5e4d3c2b1a0"']},
 }
+_HEADERS[idempotency_key.REPLAYED] = idempotency_key.REPLAYED_HEADER
 _IF_NONE_MATCH: JsonObject = {
     "name": "If-None-Match",
     "in": "header",
@@ -207,6 +210,8 @@ def _parameters(operation: _Operation, schemas: _Schemas) -> Iterator[JsonObject
         yield described | ({"description": description} if description else {})
     if operation.handler.opt.get("conditional") is True:
         yield _IF_NONE_MATCH
+    if takes_idempotency_key(operation.handler):
+        yield idempotency_key.PARAMETER
 
 
 def _without_null(schema: JsonObject) -> JsonObject:
@@ -242,6 +247,10 @@ def _responses(operation: _Operation, schemas: _Schemas) -> JsonObject:
             "description": "As before: what has the tag of `If-None-Match` is up to date.",
             "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
         }
+    if takes_idempotency_key(handler):
+        for status, response in responses.items():
+            if status < 300:
+                response.setdefault("headers", {})[idempotency_key.REPLAYED] = {"$ref": f"#/components/headers/{idempotency_key.REPLAYED}"}
     for response in responses.values():
         for name in _ON_EACH_ANSWER if _is_limited(handler) else ("X-Request-ID",):
             response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
@@ -291,6 +300,8 @@ def _implied_errors(operation: _Operation) -> Iterator[type[StockTrackerError]]:
         yield TooManyRequests
     if operation.path_parameters:
         yield NotFound
+    if takes_idempotency_key(handler):
+        yield from (IdempotencyKeyReused, IdempotencyRequestInProgress)
     if handler.parsed_data_field is not None:
         yield from (MalformedBody, BodyTooLarge, UnsupportedMediaType)
     # Every query may hold an unknown parameter.
