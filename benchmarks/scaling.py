@@ -66,7 +66,7 @@ def needs(costs: UnitCosts, load: Load) -> dict[str, str]:
     postgres_cores = None if costs.postgres_ms_per_sync is None else syncs_per_s * costs.postgres_ms_per_sync / 1000 / load.busy
     # A worker is one process on one core.
     workers = None if worker_cores is None else math.ceil(worker_cores)
-    connections = None if workers is None else (workers + load.api_processes) * load.pool_size + 2 * 2
+    connections = None if workers is None else (workers + load.api_processes) * load.pool_size + 2 * 3
     stored = syncs_per_day * (costs.run_bytes_per_sync + costs.event_bytes_per_sync)
     days_of_a_run = load.changed * load.retention_days + (1 - load.changed) * load.unchanged_days
     kept = syncs_per_day * (costs.run_bytes_per_sync * days_of_a_run + costs.event_bytes_per_sync * load.retention_days)

@@ -1,15 +1,17 @@
-"""The scheduler: once a second it queues what is due and finds what was lost, once a minute it looks at the sellers' keys and at the clock's leaps.
+"""The scheduler: once a second it queues what is due and finds what was lost, once a minute it looks at the sellers' keys and at the clock's leaps. It also removes
+the rows of tenants that are being erased.
 
 Any number may run; the database gives each piece to one.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import structlog
 import uvloop
 
+from app.cache import close_cache, open_cache
 from app.credentials.expiry import BATCH as EXPIRIES
 from app.credentials.expiry import look_at_expiries
 from app.credentials.rechecks import ring_for_rechecks
@@ -19,12 +21,14 @@ from app.errors import Unavailable
 from app.jobs import broker
 from app.observability import metrics
 from app.observability.logs import configure_logs
+from app.redis import start_redis, stop_redis
 from app.runs.pauses import stop_strays
 from app.runs.schedule import BATCH, correct_appointments, queue_due_tenants
 from app.runs.sweep import Sweep, end_silent_sessions, ring_for_waiting
 from app.settings import Settings, get_settings
 from app.stocks.history import keep_partitions
 from app.sync.cancel import tell_of_runs_called_off
+from app.tenant_data.erasure import erase, pending_erasures
 from app.webhooks.dispatch import ring_if_due
 from workers.gauges import Gauges
 from workers.housekeeping import Housekeeping
@@ -97,6 +101,24 @@ async def watch_sessions(stop: asyncio.Event) -> None:
         await wait_a_tick(stop)
 
 
+async def carry_out_erasures(stop: asyncio.Event) -> None:
+    """Apart from the ticks: the rows of a large shop take minutes. What a killed process left is carried on."""
+
+    async def erase_pending() -> None:
+        for tenant_id in await pending_erasures():
+            async with aclosing(erase(tenant_id)) as steps:
+                async for _ in steps:
+                    if stop.is_set():
+                        return
+
+    while not stop.is_set():
+        try:
+            await attempt(erase_pending)
+        except Unavailable as error:
+            log.warning("scheduler.erasures_wait", detail=error.detail)
+        await wait_a_tick(stop)
+
+
 async def wait_a_tick(stop: asyncio.Event) -> None:
     """Or until the process is asked to stop."""
     with suppress(TimeoutError):
@@ -109,7 +131,9 @@ async def run(settings: Settings) -> None:
     stop, loop = stop_on_signal(), asyncio.get_running_loop()
     # Longer than a worker needs to notice that the database is back, however long it hung.
     sweep.patience_s = settings.sync_lease_s / 4
-    await database.open(settings.database_url, pool_size=2, production=settings.production)
+    await database.open(settings.database_url, pool_size=3, production=settings.production)
+    start_redis(settings.redis_url.reveal())
+    open_cache(settings)
     broker.connect_to(settings.redis_url.reveal())
     await broker.startup()
     log.info("scheduler.started")
@@ -121,6 +145,7 @@ async def run(settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as beside:
             beside.create_task(watch_sessions(stop))
+            beside.create_task(carry_out_erasures(stop))
             while not stop.is_set():
                 try:
                     with metrics.timing(metrics.tick_duration):
@@ -137,6 +162,8 @@ async def run(settings: Settings) -> None:
     finally:
         await gauges.aclose()
         await broker.shutdown()
+        await close_cache()
+        await stop_redis()
         await database.close()
         log.info("scheduler.stopped")
 

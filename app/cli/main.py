@@ -170,6 +170,16 @@ def resume_tenant(tenant: str, marketplace: str | None) -> None:
     resume(marketplace, tenant)
 
 
+@tenants.command("erase")
+@tenant_argument
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def erase_tenant(tenant: str, yes: bool) -> None:
+    """Erase one for good, with all that is kept of it. May be killed: a scheduler goes on, or the same command."""
+    from app.cli.erasure import erase_tenant
+
+    erase_tenant(tenant, yes=yes)
+
+
 @main.group()
 def runs() -> None:
     """Syncs, for operators. RUN is an id, or its first 8 or more digits."""

@@ -30,6 +30,7 @@ WHO_USES_THE_SYSTEM_DOOR = {
     "app/auth/sessions.py": "a refresh token comes without a tenant",
     "app/credentials/expiry.py": "the daily look at all keys that end soon",
     "app/credentials/rechecks.py": "whose key is due to be shown to its marketplace again",
+    "app/cli/erasure.py": "an operator sees which tenant is about to be erased",
     "app/cli/keys.py": "an operator counts the values that each master key holds",
     "app/credentials/links.py": "a one-time page is asked for by its token alone",
     "app/credentials/rotation.py": "a rotation seals all tenants' values anew",
