@@ -37,7 +37,7 @@ def test_the_arithmetic_by_hand():
     assert needed["syncs per second"] == "10.0"
     assert needed["cores of workers"] == "0.6"
     assert needed["cores of PostgreSQL"] == "0.1"
-    assert needed["connections to PostgreSQL"] == "34"
+    assert needed["connections to PostgreSQL"] == "36"
     assert needed["rows per day"] == "6.9 million"
     assert needed["stored per day"] == "4.32 GB"
     # A fifth of the runs is there for 10 days, the others for 5: 6 on average; all events for 10.
