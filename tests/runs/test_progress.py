@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import uvicorn
 
-from app.api import event_stream
+from app.api import streams
 from app.auth.tokens import LEEWAY
 from app.cli.serve import listen
 from app.credentials.factory import close_marketplace_connections
@@ -386,7 +386,7 @@ async def test_who_stops_ends_all_streams_at_once_and_opens_no_other(shop: Shop)
 
 
 async def test_a_reader_that_takes_nothing_is_given_up_and_holds_nobody_up(shop: Shop, monkeypatch):
-    monkeypatch.setattr(event_stream, "STALLED_S", 0.3)
+    monkeypatch.setattr(streams, "STALLED_S", 0.3)
     monkeypatch.setattr(progress, "KEEP_ALIVE_S", 0.0)
     # As much as fills what a system keeps of a connection.
     monkeypatch.setattr(progress, "KEEP_ALIVE", b": " + b"x" * 4_000_000 + b"\n\n")
