@@ -1,4 +1,4 @@
-"""The one pool of connections to Redis that a process has.
+"""The one pool of connections to Redis that a process has, and the one connection for what each request asks.
 
 Redis is never the truth here: whoever asks it must be able to go on without an answer. So a request waits half a second for one, where redis-py would
 wait 5 s up to eleven times.
@@ -11,6 +11,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError
+
+from app.redis_multiplexer import Multiplexer
 
 REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 """What a client raises when Redis is away, slow, starting or in trouble."""
@@ -27,6 +29,7 @@ QUICK: Final[Mapping[str, Any]] = {
 """Options of a connection pool for commands that are answered at once; times in seconds."""
 
 _redis: Redis | None = None
+_multiplexer: Multiplexer | None = None
 
 
 def open_redis(url: str, *, max_connections: int = 50) -> Redis:
@@ -51,11 +54,12 @@ def open_blocking_redis(url: str, *, longest_wait_s: float) -> Redis:
 
 
 def start_redis(url: str) -> Redis:
-    """Open the pool of this process; `get_redis()` gives it until `stop_redis()`."""
-    global _redis
+    """Open Redis for this process; `get_redis()` and `get_multiplexer()` give it until `stop_redis()`."""
+    global _redis, _multiplexer
     if _redis is not None:
         raise RuntimeError("Redis is already open in this process.")
     _redis = open_redis(url)
+    _multiplexer = Multiplexer(_redis)
     return _redis
 
 
@@ -65,8 +69,16 @@ def get_redis() -> Redis:
     return _redis
 
 
+def get_multiplexer() -> Multiplexer:
+    if _multiplexer is None:
+        raise RuntimeError("Redis is not open in this process.")
+    return _multiplexer
+
+
 async def stop_redis() -> None:
-    global _redis
-    closing, _redis = _redis, None
+    global _redis, _multiplexer
+    (closing, _redis), (ending, _multiplexer) = (_redis, None), (_multiplexer, None)
+    if ending is not None:
+        await ending.close()
     if closing is not None:
         await closing.aclose()

@@ -25,21 +25,19 @@ WHOSE = {
 
 def windows_of_tenant(tenant_id: UUID) -> Sequence[Window]:
     """The caller's own first."""
-    return _own_and_global("tenant", tenant_id)
+    settings = get_settings()
+    return _own_and_global("tenant", tenant_id, settings.rate_limit_tenant_per_minute, settings.rate_limit_global_per_minute)
 
 
 def windows_of_service(service_key_id: UUID) -> Sequence[Window]:
     """For what a bot asks with its own key: as much as a tenant may."""
-    return _own_and_global("service", service_key_id)
-
-
-def _own_and_global(policy: str, whose: UUID) -> Sequence[Window]:
     settings = get_settings()
-    windows = (
-        Window(policy, str(whose), settings.rate_limit_tenant_per_minute),
-        Window("global", "all", settings.rate_limit_global_per_minute),
-    )
-    return windows if all(window.limit for window in windows) else [window for window in windows if window.limit]
+    return _own_and_global("service", service_key_id, settings.rate_limit_tenant_per_minute, settings.rate_limit_global_per_minute)
+
+
+@lru_cache(maxsize=4096)
+def _own_and_global(policy: str, whose: UUID, own: int, together: int) -> Sequence[Window]:
+    return tuple(window for window in (Window(policy, str(whose), own), Window("global", "all", together)) if window.limit)
 
 
 def windows_of_address(address: str | None) -> Sequence[Window]:

@@ -15,16 +15,17 @@ and N processes let through N times as much at most.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import structlog
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
 from app.observability import metrics
 from app.rate_limits.local_windows import LocalWindows
-from app.redis import REDIS_ERRORS, get_redis
+from app.redis import REDIS_ERRORS, get_multiplexer
+from app.redis_multiplexer import Script
 
 WINDOW_S: Final = 60
 PAUSE_S: Final = 1.0
@@ -81,16 +82,17 @@ return {{marker, 0, 0, #KEYS > 1 and tonumber(ARGV[2]) - sums[2] - 1 or 0}}
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
-class Window(NamedTuple):
+@dataclass(frozen=True)
+class Window:
     """Of `whose` requests it lets `limit` through within any 60 s. `policy` is what callers know it by."""
 
     policy: str
     whose: str
     limit: int
 
-    @property
-    def name(self) -> str:
-        return f"{self.policy}:{self.whose}"
+    @cached_property
+    def key(self) -> str:
+        return f"rate:{self.policy}:{self.whose}"
 
 
 class Marker(NamedTuple):
@@ -112,8 +114,7 @@ class Debit(NamedTuple):
     is_local: bool
 
 
-# The client is given at each call: tests and restarts change it.
-_script: Any = AsyncScript(cast("Redis", None), DEBIT.encode())
+_script = Script(DEBIT)
 _local = LocalWindows(WINDOW_S)
 _away_until = 0.0
 
@@ -121,14 +122,14 @@ _away_until = 0.0
 async def debit(windows: Sequence[Window], marker: Marker | None = None) -> Debit:
     """Let a request through all of the windows, or none. Never fails: without Redis the process decides alone."""
     answer = await _ask(
-        [marker.name if marker else "", *(f"rate:{window.name}" for window in windows)],
-        [marker.void if marker else b"", *(window.limit for window in windows)],
+        [marker.name if marker else "", *[window.key for window in windows]],
+        [marker.void if marker else b"", *[window.limit for window in windows]],
     )
     if answer is not None:
         value, refused, wait_s, remaining = answer
         return Debit(windows[refused - 1] if refused else None, wait_s, remaining, value, is_local=False)
     metrics.rate_limits_local.inc()
-    refused, wait_s, remaining = _local.debit([(window.name, window.limit) for window in windows], monotonic())
+    refused, wait_s, remaining = _local.debit([(window.key, window.limit) for window in windows], monotonic())
     return Debit(windows[refused - 1] if refused else None, wait_s, remaining, None, is_local=True)
 
 
@@ -141,7 +142,7 @@ async def _ask(keys: list[str], arguments: list[Any]) -> Any | None:
             return None
         _away_until = now + PAUSE_S
     try:
-        answer = await _script(keys, arguments, client=get_redis())
+        answer = await get_multiplexer().run(_script, keys, arguments)
     except REDIS_ERRORS as error:
         if not _away_until:
             log.warning("rate_limits.redis_away", error=str(error) or type(error).__name__)

@@ -14,7 +14,8 @@ from app.observability import metrics
 from app.rate_limits import sliding_window
 from app.rate_limits.local_windows import LocalWindows
 from app.rate_limits.sliding_window import WINDOW_S, Marker, Window, debit
-from app.redis import get_redis, start_redis, stop_redis
+from app.redis import get_multiplexer, get_redis, start_redis, stop_redis
+from app.redis_multiplexer import Script
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -42,12 +43,10 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert sliding_window.DEBIT.count(CLOCK) == 1
-        self.script = get_redis().register_script(sliding_window.DEBIT.replace(CLOCK, "ARGV[#ARGV]"))
         self.now = 1_800_000_000
-        monkeypatch.setattr(sliding_window, "_script", self.ask)
-
-    async def ask(self, keys, arguments, client):
-        return await self.script(keys, [*arguments, self.now], client=client)
+        monkeypatch.setattr(sliding_window, "_script", Script(sliding_window.DEBIT.replace(CLOCK, "ARGV[#ARGV]")))
+        run = get_multiplexer().run
+        monkeypatch.setattr(get_multiplexer(), "run", lambda script, keys, arguments: run(script, keys, [*arguments, self.now]))
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ async def test_never_more_than_the_limit_within_any_minute_and_never_a_refusal_f
     for _ in range(1500):
         # Now and then a pause longer than a window, and a clock that is put back a little.
         clock.now += chance.choice((0, 0, 0, 1, 1, 2, 7, 61, 200, -1))
-        answer, alone = await debit([mine]), local.debit([(mine.name, limit)], clock.now)
+        answer, alone = await debit([mine]), local.debit([(mine.key, limit)], clock.now)
         assert alone == (1 if answer.refused_by else 0, answer.retry_after_s, answer.remaining)
         # A clock that was put back stands still until it is where it was.
         newest = max(newest, clock.now)
