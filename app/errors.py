@@ -24,6 +24,7 @@ The subjects add their own leaves beside their use:
     │   ├── ServiceKeyExists          409  service_key_exists          app.auth.service_keys
     │   ├── TelegramNotConfigured     409  telegram_not_configured     app.auth.telegram
     │   ├── IdempotencyKeyReused …    409  idempotency_…               app.api.idempotency_key
+    │   ├── ExportRunning             409  export_running              app.tenant_data.export
     │   ├── CredentialsMissing        409  credentials_missing         there is no key for that marketplace yet
     │   └── SyncAlreadyFinished       409  sync_already_finished       app.sync.cancel
     ├── Unavailable                   503  unavailable
