@@ -95,6 +95,23 @@ async def test_an_answer_that_never_came_is_given_to_who_asks_again(shop: Shop, 
     assert said(again) == said(first)
 
 
+async def test_what_went_wrong_behind_the_deed_does_not_undo_its_answer(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    (await shop.give_key(shop.key(products=5), verify="false")).raise_for_status()
+
+    async def fail(_: object) -> None:
+        raise Unavailable("Nobody hears the doorbell.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("app.runs.service.enqueue", fail)
+        failed = await ask(shop, "/sync", {})
+    again = await ask(shop, "/sync", {})
+
+    assert failed.status_code == 503
+    assert (again.status_code, is_replay(again)) == (202, True)
+    assert again.headers["Location"] == f"/api/v1/sync/{again.json()['id']}"
+    assert len((await shop.expect(200, "GET", "/sync"))["items"]) == 1
+
+
 async def test_a_deed_that_was_done_already_is_told_as_it_was(shop: Shop) -> None:
     (await shop.give_key(shop.key(products=5), verify="false")).raise_for_status()
     first, joined = await ask(shop, "/sync", {}, "a"), await ask(shop, "/sync", {}, "b")

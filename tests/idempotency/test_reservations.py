@@ -7,11 +7,14 @@ import pytest
 
 from app.api.roles import Caller, Role
 from app.auth.tokens import read_access_token
+from app.credentials.rotation import rotate
 from app.database import system_scope
 from app.errors import Unauthenticated
 from app.idempotency.reservations import KEPT_FOR, RESERVED_FOR, keep_answer, reserve
 from app.ids import new_id
-from app.settings import get_settings
+from app.secret import Secret
+from app.settings import get_settings, new_master_key
+from app.vault import Vault
 from tests.application import Shop
 from tests.idempotency.asking import HOOK, ask, changes_held_up, code, is_replay, kept, let_pass, said, webhooks
 
@@ -93,6 +96,18 @@ async def test_outside_of_a_request_with_a_key_nothing_is_kept(shop: Shop) -> No
         await keep_answer(connection, {"id": 1})
 
     assert await kept(shop) == []
+
+
+async def test_a_rotation_of_the_master_key_seals_answers_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await ask(shop)
+    new = Secret(new_master_key())
+
+    async for _ in rotate(Vault([new, *get_settings().encryption_master_keys])):
+        pass
+    monkeypatch.setattr("app.idempotency.reservations.get_vault", lambda: Vault([new]))
+
+    assert said(await ask(shop)) == said(first)
+    assert code(await ask(shop, body=HOOK | {"description": "another"})) == (409, "idempotency_key_reused")
 
 
 async def test_an_answer_opens_for_its_own_tenant_only(shop: Shop, other_shop: Shop) -> None:

@@ -44,7 +44,7 @@ JSON in UTF-8, `snake_case`. Times are RFC 3339 in UTC, ids are UUIDs, money is 
 and queries are strict: an unknown field or parameter is an error that names it. Errors are `application/problem+json` (RFC 9457); switch on
 `code`. Every answer carries `X-Request-ID`; send your own to find a request again. `RateLimit` says how many requests you have left; after 429 wait for
 `Retry-After` seconds. Lists are read page by page: send `next_cursor` back as
-`cursor` until it is null.
+`cursor` until it is null. Where no answer came to a POST that you sent with an `Idempotency-Key`, send it again as it was: it is carried out once.
 """
 
 SECURITY_SCHEME = "accessToken"
