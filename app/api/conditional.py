@@ -1,7 +1,7 @@
 """Reads that are answered with "as before": `ETag`, `If-None-Match` and 304 (RFC 9110, sections 8.8.3, 13.1.2 and 15.4.5).
 
-A handler with `opt={"conditional": True}` has it. The tag is a hash of the answer's bytes, so it is right whatever the answer depends on; what is spared is the way
-to the caller, and the caller's own work.
+A handler with `opt={"conditional": True}` has it. The tag is a hash of the answer's bytes, so it is right whatever the answer depends on; what is spared
+is the way to the caller, and the caller's own work.
 """
 
 import hashlib
@@ -51,9 +51,10 @@ class _Answer:
             await self._send(message)
 
     async def _finish(self, start: HTTPResponseStartEvent, body: bytes) -> None:
-        tag = b'"%s"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
+        # SHA-256, since processors compute it themselves: a third of the time of others.
+        tag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
         # The caller's own copy, which it asks about each time: what may be read is the caller's, and changes at any moment.
-        headers = [*start["headers"], (b"etag", tag), (b"cache-control", b"private, no-cache")]
+        headers = [*start["headers"], (b"etag", tag), (b"cache-control", b"private, no-cache"), (b"vary", b"Authorization")]
         if tag in self._known or b"*" in self._known:
             start["status"], body = 304, b""
             headers = [(name, value) for name, value in headers if name.lower() in _KEPT]

@@ -48,6 +48,7 @@ async def test_an_answer_has_the_tag_of_its_bytes(client: httpx.AsyncClient) -> 
 
     assert (answer.status_code, answer.content, answer.headers["ETag"]) == (200, BODY, TAG)
     assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Vary"] == "Authorization"
 
 
 @pytest.mark.parametrize("known", [TAG, f"W/{TAG}", f'"other", {TAG}', f'W/"other",{TAG}', "*", f" {TAG} "])
