@@ -32,7 +32,8 @@ JSON: Final = "application/json"
 MAY_CHANGE: Final = (401, 403, 429)
 """Refusals of who asks, or of when. All others are about the request, and are kept as the draft has it: "success or an error" (section 2.6)."""
 
-# Whoever has the row in a transaction is waited for, and what it left is looked at. A row that can't be taken is locked by this too, so `FIND` finds it.
+# Whoever has the row in a transaction is waited for, and what it left is looked at. A row that can't be taken is locked by this too
+# (https://www.postgresql.org/docs/current/sql-insert.html, "ON CONFLICT Clause"), so `FIND` finds it.
 RESERVE: Final = """
     INSERT INTO idempotent_requests AS known (id, tenant_id, key, answer_encrypted, created_at) VALUES ($1, $2, $3, $4, now())
         ON CONFLICT (tenant_id, key) DO UPDATE
@@ -41,7 +42,7 @@ RESERVE: Final = """
  RETURNING true
 """
 
-FIND: Final = "SELECT status, answer_encrypted FROM idempotent_requests WHERE tenant_id = $1 AND key = $2"
+FIND: Final = "SELECT answer_encrypted FROM idempotent_requests WHERE tenant_id = $1 AND key = $2"
 
 ANSWER: Final = "UPDATE idempotent_requests SET status = $2, answer_encrypted = $3 WHERE id = $1 AND status IS NULL RETURNING true"
 
@@ -93,10 +94,10 @@ async def reserve(caller: Caller, key: bytes, request_hash: bytes, status: int) 
         async with tenant_scope(caller.tenant_id) as connection:
             if await connection.fetchval(RESERVE, reservation.id, caller.tenant_id, name, _seal(reservation, None), RESERVED_FOR, KEPT_FOR):
                 return reservation
-            known = await connection.fetchrow(FIND, caller.tenant_id, name)
+            known = await connection.fetchval(FIND, caller.tenant_id, name)
     except asyncpg.ForeignKeyViolationError:
         raise Unauthenticated("This tenant no longer exists.") from None
-    exchange = _unseal(known["answer_encrypted"], caller.tenant_id)
+    exchange = _unseal(known, caller.tenant_id)
     if exchange.request_hash != request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key came with another request; send a new one.")
     if exchange.answer is None:
