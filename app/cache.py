@@ -36,6 +36,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import ResponseError
 
 from app.redis import REDIS_ERRORS, open_redis
+from app.redis_multiplexer import Multiplexer
 from app.settings import Settings
 
 P = ParamSpec("P")
@@ -143,6 +144,8 @@ class RedisCache:
         self.enabled = enabled
         self.default_ttl = default_ttl
         self._redis = open_redis(redis_url, max_connections=max_connections)
+        # What is looked up for each request; its own connection, since values may be large, and only those who read others wait for them.
+        self._values = Multiplexer(self._redis)
         self._set = self._redis.register_script(_SET)
         self._begin = self._redis.register_script(_BEGIN)
         self._finish = self._redis.register_script(_FINISH)
@@ -156,7 +159,7 @@ class RedisCache:
 
     async def get(self, tenant_id: UUID | str, key: str) -> Any | None:
         """The value, made of plain types (`dict`, `list`, `str`, `bytes`, `datetime` …), or None."""
-        raw = await self._ask(self._redis.get, _name(tenant_id, key)) if self.enabled else None
+        raw = await self._ask(self._values.execute, "GET", _name(tenant_id, key)) if self.enabled else None
         return None if raw is None else _decode(raw)
 
     async def set(self, tenant_id: UUID | str, key: str, value: Any, ttl: int | None = None) -> bool:
@@ -205,6 +208,7 @@ class RedisCache:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._values.close()
         await self._redis.aclose()
 
     async def get_or_compute(
@@ -219,7 +223,7 @@ class RedisCache:
         begun_before_us = self._flights.get(name)
         may_look_again = True
         while True:
-            raw = await self._ask(self._redis.get, name)
+            raw = await self._ask(self._values.execute, "GET", name)
             if raw is not None:
                 try:
                     return decoder.decode(raw)
