@@ -11,6 +11,7 @@ from app.auth.service_keys import announce_revocations
 from app.auth.sessions import end_many
 from app.database import system_scope
 from app.errors import Conflict, FieldError, Forbidden, InvalidInput
+from app.idempotency.reservations import keep_answer
 from app.secret import Secret
 
 # A sign-in with the former password is decided before this one, and its session ends with the others, or after it, and is refused.
@@ -53,6 +54,7 @@ async def change_password(caller: Caller, data: PasswordChangeIn) -> None:
             raise _wrong("current_password")
         ended = await end_many(connection, caller.user_id, None, but=caller.session_id)
         await record(connection, caller.tenant_id, caller.actor, "user.password_changed", {"ended_sessions": len(ended)})
+        await keep_answer(connection)
     await announce_revocations(ended)
 
 
