@@ -46,8 +46,10 @@ CLOSE = (
     INSERT INTO sync_pauses (id, tenant_id, reason, paused_at) VALUES (gen_random_uuid(), $1, 'The tenant is being erased.', now())
         ON CONFLICT (tenant_id, marketplace) DO NOTHING
     """,
-    "DELETE FROM sync_runs WHERE tenant_id = $1 AND status IN ('queued', 'running')",
     "UPDATE webhook_endpoints SET enabled = false WHERE tenant_id = $1 AND enabled",
+)
+CUT_OFF = (
+    "DELETE FROM sync_runs WHERE tenant_id = $1 AND status IN ('queued', 'running')",
     "DELETE FROM credential_links WHERE tenant_id = $1",
     "DELETE FROM service_links WHERE tenant_id = $1",
 )
@@ -121,13 +123,14 @@ async def _close(tenant_id: UUID) -> int:
             return 0
         for statement in CLOSE:
             await connection.execute(statement, tenant_id)
+        removed = sum([_count(await connection.execute(statement, tenant_id)) for statement in CUT_OFF])
         ended: list[UUID] = [row["id"] for row in await connection.fetch(LATELY_ENDED, tenant_id)]
     await announce_revocations(ended)
     await get_cache().flush_tenant(tenant_id)
     async with system_scope() as connection:
         if not await connection.fetchval(HOLD_ERASED, tenant_id):
             return 0
-        removed = await _remove_members(connection, tenant_id)
+        removed += await _remove_members(connection, tenant_id)
         await connection.execute(COUNT, tenant_id, removed)
     return removed
 
