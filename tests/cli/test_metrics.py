@@ -25,7 +25,7 @@ def shows(url: str, series: str, value: float) -> Callable[[], bool]:
 
 
 @needs_proc
-def test_workers_tell_their_sum_and_one_that_was_killed_is_no_part_of_what_is_now(environment: dict[str, str], tmp_path: Path):
+def test_workers_tell_their_sum_and_one_that_was_killed_is_replaced_and_no_part_of_what_is_now(environment: dict[str, str], tmp_path: Path):
     address = f"127.0.0.1:{free_port()}"
     url = f"http://{address}/metrics"
 
@@ -35,12 +35,14 @@ def test_workers_tell_their_sum_and_one_that_was_killed_is_no_part_of_what_is_no
         read_until(working, "worker.started", 2)
         eventually(shows(url, "stock_tracker_worker_places", 20))
         waited = figure(url, "stock_tracker_database_connection_wait_seconds_count")
-        memory = figure(url, "process_resident_memory_bytes")
-        os.kill(min(children_of(working.pid)), signal.SIGKILL)
-        eventually(shows(url, "stock_tracker_worker_places", 10))
+        killed = min(children_of(working.pid))
+        os.kill(killed, signal.SIGKILL)
+        said = read_until(working, "worker.started")
+        eventually(shows(url, "stock_tracker_worker_places", 20))
 
+        assert f'"pid":{killed}' in said
+        assert len(children_of(working.pid) - {killed}) == 2
         assert figure(url, "stock_tracker_database_connection_wait_seconds_count") >= waited > 0
-        assert 0 < figure(url, "process_resident_memory_bytes") < memory
         working.send_signal(signal.SIGTERM)
         assert working.stdout is not None
         working.stdout.read()
