@@ -1,5 +1,6 @@
 """How far a stage came: written with the rows of its page, in the same transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -52,6 +53,16 @@ async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: 
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
     await connection.execute(
         SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at, reached.run_id
+    )
+
+
+async def begin_again(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stages: Sequence[Stage]) -> None:
+    """Have the run that did these stages do them once more as if another had done them: from the start, but where the marketplace tells what changed since."""
+    await connection.execute(
+        "UPDATE checkpoints SET run_id = NULL WHERE tenant_id = $1 AND marketplace = $2 AND stage = ANY($3::text[])",
+        tenant_id,
+        marketplace,
+        stages,
     )
 
 

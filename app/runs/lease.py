@@ -21,7 +21,7 @@ from app.database import Connection, system_scope, tenant_scope
 from app.marketplaces.contract import Marketplace
 from app.observability import metrics
 from app.runs.checkpoints import COLUMNS as CHECKPOINT_COLUMNS
-from app.runs.checkpoints import Progressed, save_checkpoint
+from app.runs.checkpoints import Progressed, begin_again, save_checkpoint
 from app.runs.log import SELECTED_LOGS, LogRow, write_logs
 from app.runs.log import encode as encode_logs
 from app.runs.pauses import PAUSED
@@ -121,12 +121,16 @@ class Lease:
         self.length = lease
         # What the end of the run will tell, by event type; what an earlier worker noted is in it.
         self.notices: Mapping[str, Notice] = _notices.decode(row["notices"]) if row["notices"] else {}
-        self._checkpoints: Mapping[Stage, Progressed] = {Stage(stage): Progressed(*reached) for stage, *reached in row["checkpoints"]}
         self._ended: Sequence[LogRow] = ()
         self._held = self._claimed
         self.is_writing = False
         self._when_written: Callable[[], object] | None = None
         done = {report.name: report for report in _stages.decode(row["stages"])}
+        checkpoints = {Stage(stage): Progressed(*reached) for stage, *reached in row["checkpoints"]}
+        # Somebody asked again while the run waited, and these are to be done once more: where they came to is no place to go on at.
+        self.again = [stage for stage, reached in checkpoints.items() if reached.run_id == self.run_id and stage not in done]
+        checkpoints |= {stage: msgspec.structs.replace(checkpoints[stage], run_id=None) for stage in self.again}
+        self._checkpoints: Mapping[Stage, Progressed] = checkpoints
         self.stages = [done.get(stage) or StageReport(stage) for stage in Stage if stage in row["scopes"]]
 
     def now(self) -> datetime:
@@ -287,4 +291,9 @@ async def claim(worker: str, run_id: UUID | None = None, length: timedelta = LEA
     priority = metrics.priority_of(row["priority"])
     metrics.claims.labels(priority).inc()
     metrics.claim_delay.labels(priority).observe((row["claimed_at"] - row["not_before"]).total_seconds())
-    return Lease(row, length)
+    lease = Lease(row, length)
+    if lease.again:
+        # Before anything is written for the run: from then on its stages have reports again, and the next worker could not tell.
+        async with tenant_scope(lease.tenant_id) as connection:
+            await begin_again(connection, lease.tenant_id, lease.marketplace, lease.again)
+    return lease

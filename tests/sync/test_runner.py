@@ -509,6 +509,28 @@ async def test_who_asks_while_a_stage_waits_for_hours_gets_the_others_fresh_at_o
     assert [stage for stage, _ in shop.client.asked].count("orders") == 1
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["at_once", "stopped_between"])
+async def test_what_is_done_again_for_who_asks_is_asked_of_the_marketplace_again(play_shop: PlayShop, stopped: bool):
+    shop = await play_shop(prices=[[price("1", "100.00")]], stocks=[[shelf("1", 50)]], orders=[RateLimited(3 * HOUR)])
+    await shop.start()
+    shop.says(prices=[[price("1", "200.00")]], stocks=[[shelf("1", 7)]])
+
+    async with tenant_scope(shop.tenant_id) as connection:
+        await add_run(connection, shop.tenant_id, Marketplace.WILDBERRIES, Trigger.MANUAL)
+    if stopped:
+        # Its first page is stored, and with it the reports of all stages; then its worker stops.
+        lease = await claim("stopped", shop.run_id)
+        assert lease is not None
+        async with lease.writing(lease.stages[0]) as connection:
+            await connection.execute("UPDATE products SET updated_at = now() WHERE external_id = '2'")
+        await lease.give_back()
+    assert await Runner("test").carry_out_run(shop.run_id)
+
+    assert await shop.rows("SELECT price::text, stock_total FROM products WHERE external_id = '1'") == [("200.00", 7)]
+    fresh = stages(await get_run(shop.tenant_id, shop.run_id))
+    assert [(fresh[name].fetched, fresh[name].updated) for name in ("prices", "stocks")] == [(1, 1), (1, 1)]
+
+
 async def test_a_claim_whose_answer_got_lost_is_given_back_and_nothing_else_is(clean_database, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "UNAVAILABLE_PAUSE_S", 0.01)
     lost, of_another, kept = [await create_run(await create_tenant()) for _ in range(3)]
