@@ -160,8 +160,9 @@ def _selected(kind: Kind) -> str:
 def _inner(within: Within) -> str:
     columns = ", ".join(_column("inner_row", name) for name in within.columns)
     rows = f"SELECT {columns} FROM {within.table} AS inner_row WHERE {within.condition} ORDER BY inner_row.id"
-    made = "row_to_json(inner_line)" if within.one else "coalesce(json_agg(inner_line), '[]')"
-    return f"(SELECT {made} FROM ({rows}) AS inner_line)"
+    line = f"SELECT row_to_json(inner_line) FROM ({rows}) AS inner_line"
+    # Not json_agg, which begins a new line for each.
+    return f"({line})" if within.one else f"array_to_json(ARRAY({line}))"
 
 
 def _column(table: str, name: str) -> str:
