@@ -42,7 +42,7 @@ async def _look(name: str) -> Any:
 
 
 async def _erase(tenant_id: UUID) -> int:
-    settings, erased = get_settings(), Counter[str]()
+    settings, erased, total = get_settings(), Counter[str](), 0
     start_redis(settings.redis_url.reveal())
     open_cache(settings)
     try:
@@ -51,11 +51,12 @@ async def _erase(tenant_id: UUID) -> int:
             task = progress.add_task("", rows=0)
             async for step in erase(tenant_id):
                 erased[step.table] += step.rows
+                total = max(total, step.total)
                 progress.update(task, description=step.table, rows=erased[step.table])
     finally:
         await close_cache()
         await stop_redis()
-    return erased.total()
+    return total
 
 
 def _progress() -> Progress:

@@ -62,7 +62,7 @@ HOLD_USERS = "SELECT id FROM users WHERE id IN (SELECT user_id FROM memberships 
 REMOVE_USERS = "DELETE FROM users WHERE id = ANY ($1) AND NOT EXISTS (SELECT FROM memberships WHERE user_id = users.id)"
 
 HOLD_ERASED = "SELECT true FROM tenants WHERE id = $1 AND erasing_at IS NOT NULL FOR NO KEY UPDATE"
-COUNT = "UPDATE tenants SET erased_rows = erased_rows + $2 WHERE id = $1"
+COUNT = "UPDATE tenants SET erased_rows = erased_rows + $2 WHERE id = $1 RETURNING erased_rows"
 
 LAST_HOLD = "SELECT erasing_at, erased_rows FROM tenants WHERE id = $1 AND erasing_at IS NOT NULL FOR UPDATE"
 WHO_ASKED = "SELECT actor, on_behalf_of FROM audit_log WHERE tenant_id = $1 AND action = $2 ORDER BY id DESC LIMIT 1"
@@ -71,10 +71,11 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """A step: so many rows of a table are gone, and of those that belong to them."""
+    """A step: so many rows of a table are gone, and of those that belong to them; `total` counts all so far, other processes' too."""
 
     table: str
     rows: int
+    total: int
 
 
 async def begin_erasure(tenant_id: UUID, actor: str) -> bool:
@@ -101,7 +102,7 @@ async def erase(tenant_id: UUID) -> AsyncGenerator[Erased]:
     Raises:
         Unavailable: the database does not answer; whoever calls it again goes on.
     """
-    yield Erased("memberships", await _close(tenant_id))
+    yield await _close(tenant_id)
     for rows in WALK:
         after = None
         while True:
@@ -109,18 +110,19 @@ async def erase(tenant_id: UUID) -> AsyncGenerator[Erased]:
                 if not await connection.fetchval(HOLD_ERASED, tenant_id):
                     return
                 removed, after = await remove_batch(connection, tenant_id, rows, after)
-                await connection.execute(COUNT, tenant_id, removed)
-            yield Erased(rows.table, removed)
+                total = await connection.fetchval(COUNT, tenant_id, removed)
+            yield Erased(rows.table, removed, total)
             if after is None:
                 break
-    yield Erased("tenants", await _finish(tenant_id))
+    yield await _finish(tenant_id)
 
 
-async def _close(tenant_id: UUID) -> int:
-    """Close the tenant to everybody, and let its members go; gives how many rows those were."""
+async def _close(tenant_id: UUID) -> Erased:
+    """Close the tenant to everybody, and let its members go."""
+    nothing = Erased("memberships", 0, 0)
     async with system_scope() as connection:
         if not await connection.fetchval(IS_MARKED, tenant_id):
-            return 0
+            return nothing
         for statement in CLOSE:
             await connection.execute(statement, tenant_id)
         removed = sum([_count(await connection.execute(statement, tenant_id)) for statement in CUT_OFF])
@@ -129,10 +131,9 @@ async def _close(tenant_id: UUID) -> int:
     await get_cache().flush_tenant(tenant_id)
     async with system_scope() as connection:
         if not await connection.fetchval(HOLD_ERASED, tenant_id):
-            return 0
+            return nothing
         removed += await _remove_members(connection, tenant_id)
-        await connection.execute(COUNT, tenant_id, removed)
-    return removed
+        return Erased("memberships", removed, await connection.fetchval(COUNT, tenant_id, removed))
 
 
 async def _remove_members(connection: Connection, tenant_id: UUID) -> int:
@@ -141,24 +142,26 @@ async def _remove_members(connection: Connection, tenant_id: UUID) -> int:
     return left + _count(await connection.execute(REMOVE_USERS, users))
 
 
-async def _finish(tenant_id: UUID) -> int:
-    """Remove the tenant's row with all that is left, and write down what was done; gives how many rows those were."""
+async def _finish(tenant_id: UUID) -> Erased:
+    """Remove the tenant's row with all that is left, and write down what was done."""
     async with system_scope() as connection:
         held: Any = await connection.fetchrow(LAST_HOLD, tenant_id)
         if held is None:
-            return 0
+            return Erased("tenants", 0, 0)
         # A request that was under way at the beginning may have let somebody in.
         removed = await _remove_members(connection, tenant_id)
         asked: Any = await connection.fetchrow(WHO_ASKED, tenant_id, STARTED)
         removed += await connection.fetchval("SELECT count(*) FROM audit_log WHERE tenant_id = $1", tenant_id)
         removed += _count(await connection.execute("DELETE FROM tenants WHERE id = $1", tenant_id))
-        facts = {"started_at": held["erasing_at"], "rows": held["erased_rows"] + removed}
+        total: int = held["erased_rows"] + removed
         before = subject.set(asked and asked["on_behalf_of"])
-        await record(connection, None, asked["actor"] if asked else "system", "tenant.erased", facts)
+        await record(
+            connection, None, asked["actor"] if asked else "system", "tenant.erased", {"started_at": held["erasing_at"], "rows": total}
+        )
         subject.reset(before)
     await get_cache().flush_tenant(tenant_id)
-    log.info("tenant.erased", tenant_id=tenant_id, rows=facts["rows"])
-    return removed
+    log.info("tenant.erased", tenant_id=tenant_id, rows=total)
+    return Erased("tenants", removed, total)
 
 
 def _count(command_tag: str) -> int:

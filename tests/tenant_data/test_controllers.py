@@ -1,16 +1,19 @@
 """An erasure takes the owner's word, and its proof; from then on nothing of the tenant can be used."""
 
+import asyncio
+import contextvars
 from uuid import UUID
 
 import httpx
 import pytest
 
-from app.auth.service import InvalidCredentials
+from app.auth.service import USER, InvalidCredentials, sign_in
+from app.auth.sessions import Device
 from app.database import system_scope
 from app.redis import get_redis
 from app.tenant_data.erasure import MARK, begin_erasure, erase
 from app.webhooks.sender import get_sender
-from tests.application import Shop
+from tests.application import Shop, everything_in_redis
 from tests.auth.application import PASSWORD, Bot
 from tests.webhooks.bots import bot_of, deliver_due
 
@@ -80,6 +83,30 @@ async def test_from_the_answer_on_no_token_works_and_nobody_signs_in(client: htt
     assert [answer.status_code for answer in answers] == [401] * 5
     assert answers[-1].json()["code"] == InvalidCredentials.code
     assert (await client.get(f"http://test/connect/{link.rpartition('/')[2]}")).status_code in (404, 410)
+
+
+async def test_nothing_of_it_is_cached_any_more(shop: Shop):
+    await shop.expect(200, "GET", "/products")
+    assert str(shop.tenant_id).encode() in await everything_in_redis()
+
+    await shop.call("DELETE", "/tenants/me", json={"password": PASSWORD})
+
+    assert str(shop.tenant_id).encode() not in await everything_in_redis()
+
+
+async def test_a_sign_in_that_is_under_way_is_waited_for_and_ended(shop: Shop):
+    async with system_scope() as connection:
+        user = await connection.fetchrow(f"SELECT {USER} FROM users")
+        signed_in = await sign_in(connection, user, shop.tenant_id, Device(None, None))
+        beginning = asyncio.create_task(begin_erasure(shop.tenant_id, "operator"), context=contextvars.Context())
+        async with asyncio.timeout(10):
+            while not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0.005)
+    await beginning
+
+    answer = await shop.client.get("/tenants/me", headers={"Authorization": f"Bearer {signed_in.access_token}"})
+
+    assert answer.status_code == 401
 
 
 async def test_redis_knows_that_a_session_has_ended_before_its_row_goes(shop: Shop):
