@@ -1,6 +1,6 @@
 """The stock of one tenant, copied from the marketplace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -39,7 +39,7 @@ EMPTY_REPORT = {
 
 class Reached(msgspec.Struct):
     """How far the stage of a run came: reports that are stored, with the counts they gave, and reports that the marketplace is making for us. Empty reports
-    that were not believed, by this run and by the one before it."""
+    that were not believed, by this run and by the one before it. Reports that were stored by any run of this account."""
 
     stored: list[Fulfilment] = []
     fetched: int = 0
@@ -48,6 +48,7 @@ class Reached(msgspec.Struct):
     making: dict[Fulfilment, bytes] = {}
     doubted: list[Fulfilment] = []
     doubted_before: list[Fulfilment] = []
+    known: list[Fulfilment] = []
 
 
 _reached = msgspec.json.Decoder(Reached)
@@ -192,6 +193,8 @@ class StockService:
     async def _write(
         self, lease: Lease, report: StageReport, marketplace: Marketplace, gathered: Mapping[Fulfilment, Gathering], reached: Reached
     ) -> None:
+        # The first report of a kind makes whole what was known by halves: no stock moved by it.
+        is_news = all(fulfilment in reached.known for fulfilment in gathered)
         before, named = report.fetched, sum(gathering.shelves for gathering in gathered.values())
         total = before + named
         after: UUID | None = None
@@ -207,8 +210,9 @@ class StockService:
                     report.created += written.created
                     report.updated += written.updated
                     report.archived += written.removed
-                    for event_type, products_told in written.told.items():
-                        lease.note(event_type, products_told)
+                    if is_news:
+                        for event_type, products_told in written.told.items():
+                            lease.note(event_type, products_told)
             report.fetched += shelves
             if len(products) < PRODUCTS_PER_LOOK:
                 break
@@ -218,6 +222,7 @@ class StockService:
         report.fetched = total
         report.unchanged = max(0, report.fetched - report.rejected - report.created - report.updated)
         reached.stored += gathered
+        reached.known = _together(reached.known, reached.stored)
         reached.fetched, reached.rejected, reached.rejections = report.fetched, report.rejected, report.rejections
         if not lease.has_saved(Stage.STOCKS, _progressed(lease, reached)):
             async with lease.writing(report, total=total) as connection:
@@ -226,11 +231,17 @@ class StockService:
     def _reached(self, lease: Lease) -> Reached:
         checkpoint = lease.reached(Stage.STOCKS)
         reached = _reached.decode(checkpoint.cursor) if checkpoint.cursor else Reached()
-        # What another run reached says nothing about this one's reports, but for what it did not believe.
-        return reached if checkpoint.run_id == lease.run_id else Reached(doubted_before=reached.doubted)
+        if checkpoint.run_id == lease.run_id:
+            return reached
+        # What another run reached says nothing about this one's reports, but for what it did not believe, and what there had been.
+        return Reached(doubted_before=reached.doubted, known=_together(reached.known, reached.stored))
 
     async def _save(self, connection: Connection, lease: Lease, reached: Reached) -> None:
         await lease.save(connection, Stage.STOCKS, _progressed(lease, reached))
+
+
+def _together(known: Collection[Fulfilment], stored: Collection[Fulfilment]) -> list[Fulfilment]:
+    return [fulfilment for fulfilment in Fulfilment if fulfilment in known or fulfilment in stored]
 
 
 def _progressed(lease: Lease, reached: Reached) -> Progressed:

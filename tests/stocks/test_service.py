@@ -135,6 +135,23 @@ async def test_a_report_that_is_being_made_holds_up_nothing_and_is_asked_for_aga
     assert (report.fetched, report.created, report.unchanged, report.rejected) == (4, 3, 0, 1)
 
 
+async def test_the_first_report_of_a_kind_is_silent_also_where_the_other_one_came_before(clean_database):
+    tenant = await tenant_with_products(1, 2)
+    lease = await claimed(tenant)
+    with pytest.raises(ReportNotReady):
+        await sync(lease, ScriptedClient(fbw=[ReportNotReady(timedelta(minutes=15))], fbs=[page(shelf(1, 3, "501"), shelf(2, 40, "501"))]))
+    await lease.put_back()
+    lease = await claim("another worker", lease.run_id)
+    await sync(lease, ScriptedClient(fbw=[page(shelf(1, 100))]))
+    first = lease.notices
+
+    lease = await next_run(tenant)
+    await sync(lease, ScriptedClient(fbw=[page()], fbs=[page(shelf(1, 3, "501"), shelf(2, 40, "501"))]))
+
+    assert first == {}
+    assert {event: noted.total for event, noted in lease.notices.items()} == {"stock.low": 1}
+
+
 async def test_what_another_run_was_waiting_for_is_asked_for_anew(clean_database):
     tenant = await tenant_with_products(1)
     lease = await claimed(tenant)
