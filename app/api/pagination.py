@@ -7,7 +7,7 @@ rows to begin.
 
 import base64
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
@@ -89,6 +89,7 @@ def _storable(value: object) -> bool:
         case int():
             return -_MAX_INT <= value <= _MAX_INT
         case datetime():
-            return value.tzinfo is not None
+            # Ours are in UTC. A time near the end of the years has no place there.
+            return value.utcoffset() == timedelta()
         case _:
             return True

@@ -56,8 +56,12 @@ DETAIL_COLUMNS = f"{COLUMNS}, low_stock_threshold, lead_time_days, {SHELVES}"
 
 DETAIL = f"SELECT {DETAIL_COLUMNS} FROM products AS product WHERE id = $1 AND tenant_id = $2"
 
-# Sort name → the column, and the type of its value in a cursor.
-SORTS: dict[str, tuple[str, type]] = {"title": ("title", str), "stock": ("stock_total", int), "updated_at": ("updated_at", datetime)}
+# Sort name → the column, and the type of its value in a cursor. A forged cursor may hold any bigint.
+SORTS: dict[str, tuple[str, type]] = {
+    "title": ("title", str),
+    "stock": ("stock_total::bigint", int),
+    "updated_at": ("updated_at", datetime),
+}
 
 
 class ProductService:

@@ -68,6 +68,9 @@ def test_what_is_no_cursor_is_refused_by_name(cursor: str) -> None:
         (("a\0b",), (str,)),
         ((2**63,), (int,)),
         (("2026-11-22T10:00:00",), (datetime,)),
+        # In UTC these are outside the years 1 to 9999, which are all that Python's driver knows.
+        (("0001-01-01T00:00:00+14:00",), (datetime,)),
+        (("9999-12-31T23:59:59-14:00",), (datetime,)),
     ],
 )
 def test_a_forged_key_that_the_database_would_choke_on_is_refused(key: tuple[Any, ...], types: tuple[Any, ...]) -> None:

@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from app.api.pagination import encode_cursor
 from app.database import tenant_scope
 from app.ids import new_id
+from app.products.schemas import ProductQuery
 from tests.application import Shop
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +177,18 @@ async def test_a_cursor_belongs_to_its_query_and_a_limit_may_change(shop: Shop):
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "cursor"
     assert len((await shop.expect(200, "GET", "/products", params={"limit": 500, "sort": "title", "cursor": cursor}))["items"]) == 3
+
+
+async def test_a_forged_cursor_only_chooses_where_in_the_list_to_begin(shop: Shop):
+    await add(shop, stock=5)
+    query = ("products", ProductQuery(sort="stock", limit=0))
+
+    pages = [
+        await shop.expect(200, "GET", "/products", params={"sort": "stock", "cursor": encode_cursor(query, (stock, UUID(int=0)))})
+        for stock in (2**31, 2**62, -(2**62))
+    ]
+
+    assert [len(page["items"]) for page in pages] == [0, 0, 1]
 
 
 async def test_anothers_cursor_shows_nothing_of_theirs(shop: Shop, other_shop: Shop):
