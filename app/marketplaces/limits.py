@@ -32,7 +32,6 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from redis.commands.core import AsyncScript
 
 from app.marketplaces import circuit
 from app.marketplaces.errors import MarketplaceDown, MarketplaceError, RateLimited
@@ -40,6 +39,7 @@ from app.marketplaces.exchange import Answer, Call
 from app.marketplaces.local_budgets import LocalBudgets, Size, Turn
 from app.observability import metrics
 from app.redis import REDIS_ERRORS, open_redis
+from app.redis_multiplexer import Multiplexer, Script
 from app.settings import Settings
 
 LATENCY_S: Final = 1.0
@@ -110,6 +110,8 @@ keep()
 return 1
 """
 
+_TAKE, _CORRECT, _REPORT = Script(TAKE), Script(CORRECT), Script(circuit.REPORT)
+
 
 class LimitNews(msgspec.Struct, frozen=True):
     """What the head of an answer says of the limits: how many calls could follow at once, in how many seconds the next may be tried, and
@@ -137,9 +139,7 @@ class SharedLimits:
     def __init__(self, redis_url: str) -> None:
         """Connects when first used."""
         self._redis = open_redis(redis_url)
-        self._take = self._redis.register_script(TAKE)
-        self._correct = self._redis.register_script(CORRECT)
-        self._report = self._redis.register_script(circuit.REPORT)
+        self._multiplexer = Multiplexer(self._redis)
         self._local = LocalBudgets()
         self._away_until = 0.0
 
@@ -185,12 +185,13 @@ class SharedLimits:
             return
         size, whole_account = _size(call), bool(news and news.whole_account)
         arguments = [size.interval, size.burst, remaining, _us(age_s), extra, _us(blocked_s), int(whole_account)]
-        if permit.is_local or await self._ask(self._correct, _keys(call)[:2], arguments) is None:
+        if permit.is_local or await self._ask(_CORRECT, _keys(call)[:2], arguments) is None:
             self._local.correct(
                 call.account, call.group, size, remaining, _us(age_s), extra, _us(blocked_s), whole_account=whole_account, now=_now()
             )
 
     async def aclose(self) -> None:
+        await self._multiplexer.close()
         await self._redis.aclose()
 
     async def _ask_for_turn(self, call: Call, permit: Permit | None) -> Permit:
@@ -207,7 +208,7 @@ class SharedLimits:
             size.margin,
         ]
         handed_over = await self._hand_over(call, size)
-        answer = await self._ask(self._take, _keys(call), arguments) if handed_over else None
+        answer = await self._ask(_TAKE, _keys(call), arguments) if handed_over else None
         if answer is None:
             # What Redis promised, our own budget knows nothing of: it is taken as one of its own.
             metrics.local_limits.inc()
@@ -231,7 +232,7 @@ class SharedLimits:
         remaining, group_blocked, account_blocked = known
         keys = _keys(call)[:2]
         for blocked, whole_account in ((group_blocked, 0), (account_blocked, 1)):
-            if await self._ask(self._correct, keys, [size.interval, size.burst, remaining, 0, 0, blocked, whole_account]) is None:
+            if await self._ask(_CORRECT, keys, [size.interval, size.burst, remaining, 0, 0, blocked, whole_account]) is None:
                 return False
         self._local.forget(call.account, call.group)
         return True
@@ -239,7 +240,7 @@ class SharedLimits:
     async def _tell_circuit(self, call: Call, permit: Permit, outcome: str) -> None:
         host = circuit.host_of(call.url)
         keys = [f"circuit:{host}", f"circuit:{host}:failing", f"circuit:{host}:working"]
-        match await self._ask(self._report, keys, [call.account, outcome, "probe" if permit.is_probe else ""]):
+        match await self._ask(_REPORT, keys, [call.account, outcome, "probe" if permit.is_probe else ""]):
             case 1:
                 metrics.circuit_openings.labels(host).inc()
                 log.warning("circuit.opened", host=host)
@@ -248,7 +249,7 @@ class SharedLimits:
             case _:
                 pass
 
-    async def _ask(self, script: AsyncScript, keys: Sequence[str], arguments: Sequence[str | int]) -> Any | None:
+    async def _ask(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any | None:
         """The script's answer, or None while Redis gives none."""
         if self._away_until:
             now = monotonic()
@@ -256,7 +257,7 @@ class SharedLimits:
                 return None
             self._away_until = now + PAUSE_S
         try:
-            answer = await script(keys, arguments)
+            answer = await self._multiplexer.run(script, keys, arguments)
         except REDIS_ERRORS as error:
             if not self._away_until:
                 log.warning("limits.redis_away", error=str(error) or type(error).__name__)
