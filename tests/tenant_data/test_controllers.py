@@ -130,6 +130,20 @@ async def test_a_sign_in_that_comes_right_behind_the_mark_is_refused(client: htt
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+async def test_what_a_process_left_that_was_killed_right_behind_the_mark_is_closed_first(shop: Shop):
+    await shop.expect(200, "GET", "/tenants/me")
+    async with system_scope() as connection:
+        await connection.execute(MARK, shop.tenant_id)
+
+    steps = erase(shop.tenant_id)
+    closed = await anext(steps)
+    answer = await shop.call("GET", "/tenants/me")
+    await steps.aclose()
+
+    assert (closed.table, closed.rows) == ("memberships", 2)
+    assert answer.status_code == 401
+
+
 async def test_a_member_of_another_tenant_signs_in_there(client: httpx.AsyncClient, shop: Shop):
     # The erased one was the user's first.
     second = (await shop.expect(201, "POST", "/tenants", json={"company_name": "Vasilek", "marketplace_type": "ozon"}))["id"]

@@ -3,18 +3,21 @@
 import asyncio
 import contextvars
 from asyncio.subprocess import DEVNULL
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from app.audit.service import caller_address
-from app.database import system_scope, tenant_scope
+from app.database import Connection, system_scope, tenant_scope
 from app.ids import new_id
 from app.marketplaces.contract import Marketplace
 from app.products.store import write_products
 from app.runs.lease import LeaseLost, claim
 from app.runs.schedule import queue_due_tenants
+from app.sync.runner import Runner
 from app.tenant_data.erasure import begin_erasure, erase, pending_erasures
 from app.tenant_data.rows import IN_ORDER, WALK, next_of
 from tests.application import Shop, listening_worker
@@ -35,7 +38,7 @@ SOMEWHERE = {
     "marketplace": "ozon", "stage": "orders", "provider": "ozon", "key": "k",
 }  # fmt: skip
 
-SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 
 
 async def erase_now(tenant_id: UUID) -> None:
@@ -133,9 +136,7 @@ async def test_a_killed_process_is_followed_by_a_scheduler(clean_database: str, 
         process = await asyncio.create_subprocess_exec(
             *COMMAND, "tenants", "erase", str(tenant), "--yes", cwd=ROOT, env=environment, stdout=DEVNULL
         )
-        async with asyncio.timeout(20):
-            while not await connection.fetchval(SOMEBODY_WAITS):
-                await asyncio.sleep(0.01)
+        await waiting(connection, 1)
         process.kill()
         await process.wait()
     left = len((await rows_of(tenant))["products"])
@@ -179,14 +180,40 @@ async def test_a_page_that_is_being_written_is_waited_for_and_goes_too(clean_dat
 
     async with lease.writing(lease.stages[0]) as connection:
         await write_products(connection, tenant, Marketplace.WILDBERRIES, [product("1")])
-        beginning = asyncio.create_task(begin_erasure(tenant, "operator"), context=contextvars.Context())
-        async with asyncio.timeout(10):
-            while not await connection.fetchval(SOMEBODY_WAITS):
-                await asyncio.sleep(0.005)
+        beginning = beside(begin_erasure(tenant, "operator"))
+        await waiting(connection, 1)
     await beginning
     await erase_now(tenant)
 
     assert sum(map(len, (await rows_of(tenant)).values())) == 0
+
+
+async def test_a_sync_in_the_middle_of_its_pages_stops_and_leaves_nothing(shop: Shop):
+    (await shop.give_key()).raise_for_status()
+    run = (await shop.call("POST", "/sync", json={})).json()
+    async with system_scope() as connection:
+        # The first page waits for this lock, and the erasure behind it.
+        await connection.execute("SELECT FROM tenants WHERE id = $1 FOR UPDATE", shop.tenant_id)
+        syncing = beside(Runner("test").carry_out_run(UUID(run["id"])))
+        await waiting(connection, 1)
+        beginning = beside(begin_erasure(shop.tenant_id, "operator"))
+        await waiting(connection, 2)
+    await asyncio.gather(syncing, beginning)
+    await erase_now(shop.tenant_id)
+
+    assert sum(map(len, (await rows_of(shop.tenant_id)).values())) == 0
+
+
+def beside(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """As another process would: not in the transaction of whoever asks."""
+    return asyncio.create_task(work, context=contextvars.Context())
+
+
+async def waiting(connection: Connection, number: int) -> None:
+    """Until so many statements wait for a lock."""
+    async with asyncio.timeout(10):
+        while await connection.fetchval(WAITING) < number:
+            await asyncio.sleep(0.005)
 
 
 async def test_neither_the_schedule_nor_a_claim_comes_to_it(clean_database: str, redis: None):
