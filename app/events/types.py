@@ -168,7 +168,8 @@ class StockLow(StockMoved, frozen=True, kw_only=True):
 
 
 class StockOut(StockMoved, frozen=True, kw_only=True):
-    """Products of which no unit is left to be ordered."""
+    """Products of which no unit is left to be ordered. Each is told once, and again only when there were some in between: a fifth of its threshold, and two
+    units at least."""
 
     type: ClassVar[str] = "stock.out"
 

@@ -16,7 +16,7 @@ from app.sync import messages
 PRODUCTS = """
     SELECT id, article, title, stock_total,
            coalesce(low_stock_threshold, (SELECT low_stock_threshold FROM tenants WHERE id = $1)) AS threshold
-      FROM products WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND stock_level = $3 AND archived_at IS NULL
+      FROM products WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND stock_level = $3 AND archived_at IS NULL AND (stock_total <= 0 OR $3 <> 'out')
      ORDER BY stock_total, id
 """
 

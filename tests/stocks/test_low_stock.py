@@ -36,7 +36,9 @@ async def level(tenant: UUID) -> str | None:
         ("low", 1, 90, "ok", ["stock.replenished"]),
         ("low", 1, 0, "out", ["stock.out"]),
         ("low", 90, 80, "ok", []),
-        ("out", 0, 1, "low", []),
+        ("out", 0, 1, "out", []),
+        ("out", 1, 0, "out", []),
+        ("out", 1, 2, "low", []),
         ("out", 0, 5, "low", []),
         ("out", 0, 6, "low", []),
         ("out", 0, 7, "ok", ["stock.replenished"]),
@@ -61,8 +63,9 @@ async def test_one_unit_that_is_sold_and_returned_is_not_told_each_time(clean_da
     await count(tenant, 6)
 
     told = [event for units in (5, 6, 5, 6, 5, 6) for event in await count(tenant, units)]
+    told_when_sold_out = [event for units in (0, 1, 0, 1, 0) for event in await count(tenant, units)]
 
-    assert told == ["stock.low"]
+    assert (told, told_when_sold_out) == (["stock.low"], ["stock.out"])
 
 
 @pytest.mark.parametrize(("threshold", "recovered"), [(0, 2), (5, 7), (10, 12), (14, 16), (15, 18), (100, 120)])
@@ -73,8 +76,24 @@ async def test_a_product_is_ok_again_a_fifth_above_its_threshold_and_two_units_a
     await count(tenant, 0)
 
     assert await count(tenant, recovered - 1) == []
-    assert await level(tenant) == "low"
+    assert await level(tenant) in ("low", "out")
     assert await count(tenant, recovered) == ["stock.replenished"]
+
+
+@pytest.mark.parametrize(("threshold", "enough"), [(0, 2), (5, 2), (14, 2), (15, 3), (100, 20)])
+async def test_a_product_is_told_to_be_out_again_after_there_were_a_fifth_of_its_threshold_and_two_units_at_least(
+    clean_database, threshold, enough
+):
+    tenant = await tenant_with_product()
+    await change_product(tenant, low_stock_threshold=threshold)
+    await count(tenant, 1000)
+    await count(tenant, 0)
+
+    after_a_few = await count(tenant, enough - 1) + await count(tenant, 0)
+    await count(tenant, enough)
+    after_enough = await count(tenant, 0)
+
+    assert (after_a_few, after_enough) == ([], ["stock.out"])
 
 
 async def test_the_first_count_of_a_product_is_silent_and_the_next_one_is_not(clean_database):

@@ -267,13 +267,15 @@ async def test_a_run_that_waits_tells_when_it_is_done(known_shop: Shop):
 async def test_what_is_no_longer_so_when_the_run_ends_is_not_told(clean_database):
     shop = Shop(await create_tenant_with_key())
     async with tenant_scope(shop.tenant_id) as connection:
-        await write_products(connection, shop.tenant_id, Marketplace.WILDBERRIES, [product(name) for name in "123"])
+        await write_products(connection, shop.tenant_id, Marketplace.WILDBERRIES, [product(name) for name in "1234"])
         await write_orders(connection, shop.tenant_id, Marketplace.WILDBERRIES, [ordered("a"), ordered("b", status=OrderStatus.CANCELLED)])
-        await connection.execute("UPDATE products SET stock_level = CASE external_id WHEN '1' THEN 'ok' ELSE 'out' END")
+        await connection.execute(
+            "UPDATE products SET stock_level = CASE external_id WHEN '1' THEN 'ok' ELSE 'out' END, stock_total = (external_id = '4')::int"
+        )
         await connection.execute("UPDATE products SET archived_at = now() WHERE external_id = '2'")
         products = tuple(row[0] for row in await connection.fetch("SELECT id FROM products"))
         orders = tuple(row[0] for row in await connection.fetch("SELECT id FROM orders"))
-        notices = {OUT: Notice(3, products), LOW: Notice(3, products), ORDERS: Notice(70, orders)}
+        notices = {OUT: Notice(4, products), LOW: Notice(4, products), ORDERS: Notice(70, orders)}
 
         await record_notices(connection, shop.tenant_id, new_id(), Marketplace.WILDBERRIES, "ru", notices)
 
