@@ -45,7 +45,7 @@ class LocalWindows:
             ring.move_to(second)
         for place, (ring, (_, limit)) in enumerate(zip(rings, windows, strict=True), 1):
             if ring.sum >= limit:
-                return place, ring.seconds_until_below(limit), 0
+                return place, ring.seconds_until_below(limit), max(windows[0][1] - rings[0].sum, 0)
         for ring in rings:
             ring.sum += 1
             ring.counts[ring.at % self._length] += 1

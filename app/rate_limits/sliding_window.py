@@ -67,9 +67,9 @@ for i = 2, #KEYS do
     local left = sums[i]
     for wait = 1, ring do
       left = left - (redis.call('HGET', KEYS[i], (instants[i] + wait) % ring) or 0)
-      if left < limit then return {{marker, i - 1, wait, 0}} end
+      if left < limit then return {{marker, i - 1, wait, math.max(tonumber(ARGV[2]) - sums[2], 0)}} end
     end
-    return {{marker, i - 1, ring, 0}}
+    return {{marker, i - 1, ring, math.max(tonumber(ARGV[2]) - sums[2], 0)}}
   end
 end
 for i = 2, #KEYS do

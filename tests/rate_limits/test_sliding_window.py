@@ -80,6 +80,10 @@ async def test_all_windows_are_debited_or_none(clock: Clock) -> None:
     answers = [await debit([one, everybody]), await debit([one, everybody]), await debit([one, everybody]), await debit([other, everybody])]
 
     assert [each.refused_by for each in answers] == [None, None, everybody, everybody]
+    assert [each.remaining for each in answers] == [4, 3, 3, 5]
+    local = LocalWindows(WINDOW_S)
+    alone = [local.debit([(each.key, each.limit) for each in windows], 1.0) for windows in [[one, everybody]] * 3 + [[other, everybody]]]
+    assert [remaining for _, _, remaining in alone] == [4, 3, 3, 5]
     assert (await debit([one])).remaining == 2
     assert (await debit([other])).remaining == 4
 
