@@ -46,6 +46,8 @@ def test_each_code_that_a_run_or_a_stage_can_end_with_is_told():
 
     codes = {error.code for error in every_subclass(MarketplaceError) if error.__module__.startswith("app.")}
     codes |= {CredentialsMissing.code, CredentialsUnreadable.code, *OWN_REASONS}
+    # What a stage notices by itself.
+    codes |= {code for path in (ROOT / "app").rglob("service.py") for code in re.findall(r'ErrorOut\("(\w+)"', path.read_text())}
 
     assert first_column("code") == codes
 

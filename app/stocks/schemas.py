@@ -22,7 +22,8 @@ class StockPointOut(Out, frozen=True):
 
 
 class StockHistoryOut(Out, frozen=True):
-    """The points in the order of time. There is none before the product's stock was first known, and none that is still to come."""
+    """The points in the order of time. There is none before the product's stock was first known, or first changed in the time that history is kept, and none
+    that is still to come."""
 
     product_id: UUID
     points: list[StockPointOut]
