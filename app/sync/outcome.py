@@ -36,6 +36,9 @@ TOTALS = """
       FROM counted
 """
 
+# Each time that a stage came to its end.
+DONE = "SELECT operation, sum(created), sum(updated), sum(archived) FROM sync_logs WHERE run_id = $1 AND tenant_id = $2 GROUP BY operation"
+
 
 def status_of(stages: Sequence[StageReport]) -> RunStatus:
     """`partial` where some stages worked and others could not."""
@@ -82,14 +85,12 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
     totals = await connection.fetchrow(TOTALS, lease.tenant_id, lease.marketplace, LOW_STOCK_LISTED)
     assert totals is not None  # an aggregate gives a row
     low_stock_total = totals["low"]
-    by_name = {stage.name: stage for stage in lease.stages}
-    products = by_name.get(Stage.PRODUCTS, StageReport(Stage.PRODUCTS))
-    stocks = by_name.get(Stage.STOCKS, StageReport(Stage.STOCKS))
-    orders = by_name.get(Stage.ORDERS, StageReport(Stage.ORDERS))
+    done = await _done(connection, lease)
+    products, stocks, orders = (done.get(stage, (0, 0, 0)) for stage in (Stage.PRODUCTS, Stage.STOCKS, Stage.ORDERS))
     counts = SyncCounts(
-        products=ProductCounts(created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]),
-        stocks=StockCounts(changed=stocks.changes, total_units=totals["units"]),
-        orders=OrderCounts(new=orders.created),
+        products=ProductCounts(created=products[0], updated=products[1], archived=products[2], total=totals["products"]),
+        stocks=StockCounts(changed=sum(stocks), total_units=totals["units"]),
+        orders=OrderCounts(new=orders[0]),
     )
     return SyncCompleted(
         tenant_id=lease.tenant_id,
@@ -109,3 +110,14 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
             lease.language, lease.marketplace, counts, low_stock_total, shortcomings=[stage.error for stage in lease.stages if stage.error]
         ),
     )
+
+
+async def _done(connection: Connection, lease: Lease) -> dict[Stage, tuple[int, int, int]]:
+    """How many items the stages of the run created, updated and archived."""
+    if lease.attempt == 1:
+        return {stage.name: (stage.created, stage.updated, stage.archived) for stage in lease.stages}
+    # Stages may have been done again, for who asked while the run waited.
+    return {
+        Stage(stage): (created, updated, archived)
+        for stage, created, updated, archived in await connection.fetch(DONE, lease.run_id, lease.tenant_id)
+    }

@@ -531,6 +531,20 @@ async def test_what_is_done_again_for_who_asks_is_asked_of_the_marketplace_again
     assert [(fresh[name].fetched, fresh[name].updated) for name in ("prices", "stocks")] == [(1, 1), (1, 1)]
 
 
+async def test_the_event_of_a_run_counts_all_that_it_did_also_where_stages_were_done_again(play_shop: PlayShop):
+    shop = await play_shop(prices=[RateLimited(3 * HOUR), [price("1")]], stocks=[[shelf("1", 50)]], orders=[[order("A"), order("B")]])
+    await shop.start()
+    shop.says(products=[[product("3")]], stocks=[[shelf("1", 7)]], orders=[[order("C")]])
+
+    await shop.start()
+    await shop.let_time_pass(3 * HOUR)
+    await shop.go_on()
+
+    counts = (await shop.event())["counts"]
+    assert (counts["products"]["created"], counts["products"]["total"]) == (3, 3)
+    assert (counts["stocks"], counts["orders"]) == ({"changed": 2, "total_units": 7}, {"new": 3})
+
+
 async def test_a_claim_whose_answer_got_lost_is_given_back_and_nothing_else_is(clean_database, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "UNAVAILABLE_PAUSE_S", 0.01)
     lost, of_another, kept = [await create_run(await create_tenant()) for _ in range(3)]
