@@ -41,15 +41,6 @@ class Progressed(msgspec.Struct, frozen=True):
         return (self.cursor, self.full_pass_run, self.full_pass_at) == (stored.cursor, stored.full_pass_run, stored.full_pass_at)
 
 
-async def load_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage) -> Progressed:
-    """Where the stage stands; the beginning, if it never ran."""
-    row = await connection.fetchrow(
-        f"SELECT {COLUMNS} FROM checkpoints WHERE tenant_id = $1 AND marketplace = $2 AND stage = $3",
-        tenant_id, marketplace, stage,
-    )  # fmt: skip
-    return Progressed(*row) if row else Progressed()
-
-
 async def save_checkpoint(connection: Connection, tenant_id: UUID, marketplace: Marketplace, stage: Stage, reached: Progressed) -> None:
     await connection.execute(
         SAVE, new_id(), tenant_id, marketplace, stage, reached.cursor, reached.full_pass_run, reached.full_pass_at, reached.run_id
