@@ -35,7 +35,7 @@ def examine() -> int:
 
 async def _examine(settings: Settings) -> int:
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
-        "database": _database, "redis": _redis, "clock": _clock, "marketplace": _marketplace,
+        "address": _address, "database": _database, "redis": _redis, "clock": _clock, "marketplace": _marketplace,
     }  # fmt: skip
     failed = False
     for name, check in checks.items():
@@ -46,6 +46,12 @@ async def _examine(settings: Settings) -> int:
             failed = True
             console.print(f"[red]✗[/red] {name:<15} {fault}", soft_wrap=True)
     return int(failed)
+
+
+async def _address(settings: Settings) -> str:
+    if settings.production and not settings.public_url:
+        raise Fault("PUBLIC_URL is not set; set it to the https address by which sellers' browsers reach the page that takes their keys")
+    return settings.public_url or "PUBLIC_URL is not set; the page that takes keys is named by the address that a bot used"
 
 
 async def _database(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from aiogram.client.telegram import TelegramAPIServer
 from aiogram.enums import ChatType
 from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, TelegramRetryAfter
 from aiogram.filters import Command, CommandStart, ExceptionTypeFilter
-from aiogram.types import ErrorEvent, Message
+from aiogram.types import ErrorEvent, LinkPreviewOptions, Message
 from aiohttp import web
 from magic_filter import RegexpMode
 from sellers import Seller, Sellers
@@ -37,14 +37,12 @@ EVENT_TYPES = [
 KEY = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 WELCOME = (
-    "Здравствуйте! Пришлите ключ API Wildberries (Профиль → Интеграции по API; категории «Контент», «Маркетплейс» и «Аналитика», «Только чтение»). "
-    "Сообщение с ключом я сразу удалю.\n\n/products — товары и остатки\n/sync — обновить сейчас\n/forget — забыть ключ"
+    "Здравствуйте! Чтобы подключить магазин Wildberries, откройте страницу: она скажет, где взять ключ API, и примет его. В чат ключ не присылайте.\n\n{}\n\n"
+    "Страница работает 15 минут.\n/key — новая страница\n/products — товары и остатки\n/sync — обновить сейчас\n/forget — забыть ключ"
 )
-EXPLANATIONS = {
-    "credentials_rejected": "Wildberries не принимает этот ключ. Проверьте его срок и категории и пришлите новый.",
-    "credentials_missing": "Сначала пришлите ключ API Wildberries.",
-    "validation_failed": "Это не похоже на ключ API Wildberries.",
-}
+EXPLANATIONS = {"credentials_missing": "Сначала подключите магазин: /key", "validation_failed": "Сначала нажмите /start."}
+# Telegram would open the page to show what is on it.
+NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 log = logging.getLogger("bot")
 dispatcher = Dispatcher()
@@ -53,20 +51,13 @@ dispatcher.message.filter(F.chat.type == ChatType.PRIVATE)
 
 
 # First of all: nothing with a key in it may go another way.
-@dispatcher.message(F.text.regexp(KEY, mode=RegexpMode.SEARCH).as_("key"))
-async def take_key(message: Message, key: re.Match[str], sellers: Sellers) -> None:
-    # Deleted before anything can fail: a key that has to be sent again is better than one that stays in the chat.
+@dispatcher.message(F.text.regexp(KEY, mode=RegexpMode.SEARCH))
+async def refuse_key(message: Message) -> None:
     try:
         await message.delete()
     except TelegramBadRequest:
         await message.answer("Не могу удалить сообщение с ключом. Пожалуйста, удалите его сами.")
-    if sellers.find(message.chat.id) is None:
-        await message.answer("Сначала нажмите /start, затем пришлите ключ ещё раз.")
-        return
-    credentials = await sellers.get(message.chat.id).api.update_credentials(key[0])
-    known = next(entry for entry in credentials if entry["provider"] == "wildberries")
-    advice = f"\n{known['advice']}" if known["advice"] else ""
-    await message.answer(f"Ключ {known['masked']} сохранён. Загружаю товары, напишу, когда закончу.{advice}")
+    await message.answer("Ключу не место в чате. Лучше сделайте новый и введите его на странице: /key")
 
 
 @dispatcher.message(CommandStart())
@@ -78,7 +69,13 @@ async def start(message: Message, sellers: Sellers, webhook_url: str) -> None:
         if seller.webhook is None:
             seller.webhook = await seller.api.create_webhook(f"{webhook_url}/{seller.telegram_user_id}", EVENT_TYPES)
             seller.save()
-    await message.answer(WELCOME)
+    await message.answer(WELCOME.format(await seller.api.key_page()), link_preview_options=NO_PREVIEW)
+
+
+@dispatcher.message(Command("key"))
+async def give_key(message: Message, sellers: Sellers) -> None:
+    page = await sellers.get(message.chat.id).api.key_page()
+    await message.answer(f"Введите ключ здесь, в ближайшие 15 минут:\n{page}", link_preview_options=NO_PREVIEW)
 
 
 @dispatcher.message(Command("products"))
@@ -165,10 +162,9 @@ async def main() -> None:
     telegram = TelegramAPIServer.from_base(environment.get("TELEGRAM_API_ROOT", "https://api.telegram.org"))
     webhook_port = int(environment.get("WEBHOOK_PORT", "8080"))
     async with contextlib.AsyncExitStack() as stack:
-        # Checking a key takes up to 12 s, when the marketplace is slow.
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"{environment['STOCK_TRACKER_URL']}/api/v1", timeout=20))
         bot = await stack.enter_async_context(Bot(environment["BOT_TOKEN"], session=AiohttpSession(api=telegram)))
-        sellers = Sellers(http, environment["BOT_SECRET"], Path(environment.get("BOT_DATA_DIR", "data")))
+        sellers = Sellers(http, environment["SERVICE_KEY"], environment["BOT_SECRET"], Path(environment.get("BOT_DATA_DIR", "data")))
         runner = web.AppRunner(webhook_receiver(bot, sellers), access_log=None)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

@@ -1,4 +1,4 @@
-"""The bot's memory: for each seller one sealed file with the tokens and the webhook's secret. No key of a marketplace is ever in it."""
+"""The bot's memory: for each seller one sealed file with the webhook's secret. No password, token or key of a marketplace is ever in it."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 from cryptography.fernet import Fernet
-from stock_tracker import StockTracker, Tokens, Webhook
+from stock_tracker import StockTracker, Webhook
 
 DELIVERIES_REMEMBERED = 50
 
@@ -24,42 +24,30 @@ class Seller:
         self.delivered = deque(kept.get("delivered", []), maxlen=DELIVERIES_REMEMBERED)
         self.starting = asyncio.Lock()
         self._sellers = sellers
-        self.api = StockTracker(
-            sellers.http,
-            email=f"tg{telegram_user_id}@example.com",
-            password=sellers.derive(f"password:{telegram_user_id}"),
-            tokens=Tokens(*kept["tokens"]) if kept.get("tokens") else None,
-            keep=lambda _: self.save(),
-        )
+        # After a restart the service key brings new tokens, so these need no place on a disk.
+        self.api = StockTracker(sellers.http, sellers.service_key, telegram_user_id)
 
     def save(self) -> None:
         self._sellers.save(
             self.telegram_user_id,
-            {
-                "tokens": [self.api.tokens.access, self.api.tokens.refresh] if self.api.tokens else [],
-                "webhook": [self.webhook.id, self.webhook.secret] if self.webhook else [],
-                "delivered": list(self.delivered),
-            },
+            {"webhook": [self.webhook.id, self.webhook.secret] if self.webhook else [], "delivered": list(self.delivered)},
         )
 
 
 class Sellers:
-    """All sellers. `secret` is at least 32 random characters and never changes: the passwords and the files' keys come from it."""
+    """All sellers. `secret` is at least 32 random characters and never changes: the files' keys come from it."""
 
-    def __init__(self, http: httpx.AsyncClient, secret: str, folder: Path) -> None:
+    def __init__(self, http: httpx.AsyncClient, service_key: str, secret: str, folder: Path) -> None:
         if len(secret) < 32:
             raise ValueError("BOT_SECRET must have at least 32 characters; make one: openssl rand -hex 32")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.http = http
+        self.service_key = service_key
         self._secret = secret.encode()
         self._folder = folder
         self._known: dict[int, Seller] = {}
 
     # region: secrets
-    def derive(self, purpose: str) -> str:
-        """A secret of 256 bits for one purpose of one seller: nothing to store, and none tells anything of another."""
-        return base64.urlsafe_b64encode(hmac.digest(self._secret, purpose.encode(), "sha256")).decode()
-
     def save(self, telegram_user_id: int, kept: dict[str, list[str]]) -> None:
         """Seal the seller's file, and put it in the old one's place in one step: a crash leaves either, never half."""
         file = self._file(telegram_user_id)
@@ -69,7 +57,8 @@ class Sellers:
         draft.replace(file)
 
     def _fernet(self, telegram_user_id: int) -> Fernet:
-        return Fernet(self.derive(f"file:{telegram_user_id}"))
+        """Each file has a key of its own, so that one can't stand in for another."""
+        return Fernet(base64.urlsafe_b64encode(hmac.digest(self._secret, f"file:{telegram_user_id}".encode(), "sha256")))
 
     # endregion
 

@@ -1,7 +1,6 @@
 """Stock Tracker's API for one seller: the calls that a bot makes, and tokens that renew themselves."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,38 +32,22 @@ class Webhook:
 
 
 class StockTracker:
-    """One seller's door to the API. `http` has the base URL `…/api/v1` and may be shared; `keep` is called with each new token pair."""
+    """One seller's door to the API, opened by the bot's service key. `http` has the base URL `…/api/v1` and may be shared."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, email: str, password: str, tokens: Tokens | None = None, keep: Callable[[Tokens], None] | None = None
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, service_key: str, telegram_user_id: int) -> None:
         self._http = http
-        self._sign_in = {"email": email, "password": password}
-        self.tokens = tokens
-        self._keep = keep
+        self._service_key = service_key
+        self._telegram_user_id = telegram_user_id
+        self.tokens: Tokens | None = None
         self._renewing = asyncio.Lock()
 
     async def register(self, company_name: str, marketplace_type: str = "wildberries") -> None:
         """Make the seller's tenant and sign in. A seller who is registered already is only signed in, so it may be repeated at will."""
-        try:
-            body = {**self._sign_in, "company_name": company_name, "marketplace_type": marketplace_type}
-            self._take(await self._send("POST", "/auth/register", body))
-        except ApiError as error:
-            if error.code != "email_taken":
-                raise
-            await self.login()
+        await self._sign_in({"company_name": company_name, "marketplace_type": marketplace_type})
 
-    async def login(self) -> None:
-        self._take(await self._send("POST", "/auth/login", self._sign_in))
-
-    async def update_credentials(self, wildberries_api_key: str) -> list[dict[str, Any]]:
-        """Give the seller's key; the first valid one starts a sync. Tells what is known of each provider's key.
-
-        Raises:
-            ApiError: `credentials_rejected` if the marketplace does not accept the key; nothing changed then.
-        """
-        answer = await self._call("PATCH", "/tenants/me/credentials", {"wildberries_api_key": wildberries_api_key})
-        return answer["credentials"]
+    async def key_page(self, provider: str = "wildberries") -> str:
+        """The address of a page, for 15 minutes, on which the seller gives a key; the first valid one starts a sync."""
+        return (await self._call("POST", "/tenants/me/credentials/links", {"provider": provider}))["url"]
 
     async def delete_credentials(self) -> None:
         await self._call("DELETE", "/tenants/me/credentials/wildberries")
@@ -93,11 +76,11 @@ class StockTracker:
         used = self.tokens
         if used is not None:
             try:
-                return await self._send(method, path, body, query, used)
+                return await self._send(method, path, body, query, used.access)
             except ApiError as error:
                 if error.status != 401:
                     raise
-        return await self._send(method, path, body, query, await self._renew(used))
+        return await self._send(method, path, body, query, (await self._renew(used)).access)
 
     async def _renew(self, used: Tokens | None) -> Tokens:
         """Of several calls whose access token ran out together, one refreshes, since a refresh token works once."""
@@ -110,20 +93,23 @@ class StockTracker:
                 except ApiError as error:
                     if error.status != 401:
                         raise
-            return self._take(await self._send("POST", "/auth/login", self._sign_in))
+            return await self._sign_in({})
+
+    async def _sign_in(self, seller: dict[str, str]) -> Tokens:
+        """The service believes the bot whom it speaks for, so the id must be Telegram's own."""
+        body = {"telegram_user_id": self._telegram_user_id, **seller}
+        return self._take(await self._send("POST", "/auth/telegram", body, bearer=self._service_key))
 
     # endregion
 
     def _take(self, answer: dict[str, Any]) -> Tokens:
         self.tokens = Tokens(answer["access_token"], answer["refresh_token"])
-        if self._keep is not None:
-            self._keep(self.tokens)
         return self.tokens
 
     async def _send(
-        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None, tokens: Tokens | None = None
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None, bearer: str | None = None
     ) -> Any:
-        headers = {"Authorization": f"Bearer {tokens.access}"} if tokens else {}
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         try:
             answer = await self._http.request(method, path, json=body, params=query, headers=headers)
         except httpx.TransportError as error:

@@ -5,7 +5,7 @@ import { Bot, GrammyError } from "grammy";
 import { Sellers } from "./sellers.mjs";
 import { ApiError, verifyWebhook } from "./stock_tracker.mjs";
 
-const { BOT_TOKEN, BOT_SECRET, STOCK_TRACKER_URL, BOT_DATA_DIR = "data", WEBHOOK_HOST = "127.0.0.1", WEBHOOK_PORT = "8080" } = process.env;
+const { BOT_TOKEN, BOT_SECRET, SERVICE_KEY, STOCK_TRACKER_URL, BOT_DATA_DIR = "data", WEBHOOK_HOST = "127.0.0.1", WEBHOOK_PORT = "8080" } = process.env;
 const { WEBHOOK_BASE_URL = `http://127.0.0.1:${WEBHOOK_PORT}`, TELEGRAM_API_ROOT = "https://api.telegram.org" } = process.env;
 
 const EVENT_TYPES = [
@@ -16,35 +16,30 @@ const LARGEST_WEBHOOK_BYTES = 64 * 1024;
 // A Wildberries key is a JWT. It is looked for anywhere in a message, so that "my key: eyJ…" is deleted too.
 const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
 
-const WELCOME =
-  "Здравствуйте! Пришлите ключ API Wildberries (Профиль → Интеграции по API; категории «Контент», «Маркетплейс» и «Аналитика», «Только чтение»). " +
-  "Сообщение с ключом я сразу удалю.\n\n/products — товары и остатки\n/sync — обновить сейчас\n/forget — забыть ключ";
+const WELCOME = (page) =>
+  "Здравствуйте! Чтобы подключить магазин Wildberries, откройте страницу: она скажет, где взять ключ API, и примет его. В чат ключ не присылайте." +
+  `\n\n${page}\n\nСтраница работает 15 минут.\n/key — новая страница\n/products — товары и остатки\n/sync — обновить сейчас\n/forget — забыть ключ`;
 const EXPLANATIONS = {
-  credentials_rejected: "Wildberries не принимает этот ключ. Проверьте его срок и категории и пришлите новый.",
-  credentials_missing: "Сначала пришлите ключ API Wildberries.",
-  validation_failed: "Это не похоже на ключ API Wildberries.",
+  credentials_missing: "Сначала подключите магазин: /key",
+  validation_failed: "Сначала нажмите /start.",
 };
+// Telegram would open the page to show what is on it.
+const NO_PREVIEW = { link_preview_options: { is_disabled: true } };
 
-const sellers = new Sellers(`${STOCK_TRACKER_URL}/api/v1`, BOT_SECRET ?? "", BOT_DATA_DIR);
+const sellers = new Sellers(`${STOCK_TRACKER_URL}/api/v1`, SERVICE_KEY, BOT_SECRET ?? "", BOT_DATA_DIR);
 const bot = new Bot(BOT_TOKEN, { client: { apiRoot: TELEGRAM_API_ROOT } });
 // In a group others would see the key, and the seller's stock.
 const chat = bot.chatType("private");
 
 // First of all: nothing with a key in it may go another way.
 chat.hears(KEY, async (ctx) => {
-  // Deleted before anything can fail: a key that has to be sent again is better than one that stays in the chat.
   try {
     await ctx.deleteMessage();
   } catch (error) {
     if (!(error instanceof GrammyError)) throw error;
     await ctx.reply("Не могу удалить сообщение с ключом. Пожалуйста, удалите его сами.");
   }
-  const seller = sellers.find(ctx.chat.id);
-  if (!seller) return ctx.reply("Сначала нажмите /start, затем пришлите ключ ещё раз.");
-  const credentials = await seller.api.updateCredentials(ctx.match[0]);
-  const known = credentials.find((entry) => entry.provider === "wildberries");
-  const advice = known.advice ? `\n${known.advice}` : "";
-  await ctx.reply(`Ключ ${known.masked} сохранён. Загружаю товары, напишу, когда закончу.${advice}`);
+  await ctx.reply("Ключу не место в чате. Лучше сделайте новый и введите его на странице: /key");
 });
 
 chat.command("start", async (ctx) => {
@@ -54,7 +49,12 @@ chat.command("start", async (ctx) => {
     seller.webhook = await seller.api.createWebhook(`${WEBHOOK_BASE_URL}/stock-tracker/${seller.telegramUserId}`, EVENT_TYPES);
     sellers.save(seller);
   }
-  await ctx.reply(WELCOME);
+  await ctx.reply(WELCOME(await seller.api.keyPage()), NO_PREVIEW);
+});
+
+chat.command("key", async (ctx) => {
+  const page = await sellers.get(ctx.chat.id).api.keyPage();
+  await ctx.reply(`Введите ключ здесь, в ближайшие 15 минут:\n${page}`, NO_PREVIEW);
 });
 
 chat.command("products", async (ctx) => {
@@ -139,7 +139,10 @@ const server = createServer(async (request, response) => {
 });
 // endregion
 
+let stopping = false;
+
 function stop() {
+  stopping = true;
   server.close();
   bot.stop();
 }
@@ -147,4 +150,7 @@ function stop() {
 process.once("SIGINT", stop);
 process.once("SIGTERM", stop);
 server.listen(Number(WEBHOOK_PORT), WEBHOOK_HOST);
-await bot.start();
+// A stop in the middle of a call to Telegram ends that call with an error.
+await bot.start().catch((error) => {
+  if (!stopping) throw error;
+});

@@ -1,4 +1,4 @@
-// The bot's memory: for each seller one sealed file with the tokens and the webhook's secret. No key of a marketplace is ever in it.
+// The bot's memory: for each seller one sealed file with the webhook's secret. No password, token or key of a marketplace is ever in it.
 
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -8,16 +8,18 @@ import { StockTracker } from "./stock_tracker.mjs";
 const DELIVERIES_REMEMBERED = 50;
 const IV_BYTES = 12, TAG_BYTES = 16;
 
-/** All sellers. `secret` is at least 32 random characters and never changes: the passwords and the files' keys come from it. */
+/** All sellers. `secret` is at least 32 random characters and never changes: the files' keys come from it. */
 export class Sellers {
   #secret;
+  #serviceKey;
   #known = new Map();
 
-  constructor(apiUrl, secret, folder) {
+  constructor(apiUrl, serviceKey, secret, folder) {
     if (secret.length < 32) throw new Error("BOT_SECRET must have at least 32 characters; make one: openssl rand -hex 32");
     mkdirSync(folder, { mode: 0o700, recursive: true });
     this.#secret = secret;
     this.apiUrl = apiUrl;
+    this.#serviceKey = serviceKey;
     this.folder = folder;
   }
 
@@ -36,7 +38,7 @@ export class Sellers {
   save(seller) {
     // The ids of messages that were passed on: a webhook may arrive twice.
     seller.delivered = seller.delivered.slice(-DELIVERIES_REMEMBERED);
-    const kept = { tokens: seller.api.tokens, webhook: seller.webhook, delivered: seller.delivered };
+    const kept = { webhook: seller.webhook, delivered: seller.delivered };
     const file = this.#file(seller.telegramUserId);
     writeFileSync(`${file}.draft`, this.#seal(seller.telegramUserId, JSON.stringify(kept)), { mode: 0o600 });
     renameSync(`${file}.draft`, file);
@@ -45,26 +47,24 @@ export class Sellers {
   #open(telegramUserId) {
     const file = this.#file(telegramUserId);
     const kept = existsSync(file) ? JSON.parse(this.#unseal(telegramUserId, readFileSync(file))) : {};
-    const seller = { telegramUserId, webhook: kept.webhook ?? null, delivered: kept.delivered ?? [] };
-    const password = this.#derive(`password:${telegramUserId}`).toString("base64url");
-    const keep = () => this.save(seller);
-    seller.api = new StockTracker(this.apiUrl, `tg${telegramUserId}@example.com`, password, { tokens: kept.tokens ?? null, keep });
-    return seller;
+    // After a restart the service key brings new tokens, so these need no place on a disk.
+    const api = new StockTracker(this.apiUrl, this.#serviceKey, telegramUserId);
+    return { telegramUserId, api, webhook: kept.webhook ?? null, delivered: kept.delivered ?? [] };
   }
 
-  /** A secret of 256 bits for one purpose of one seller: nothing to store, and none tells anything of another. */
-  #derive(purpose) {
-    return createHmac("sha256", this.#secret).update(purpose).digest();
+  /** Each file has a key of its own, so that one can't stand in for another. */
+  #fileKey(telegramUserId) {
+    return createHmac("sha256", this.#secret).update(`file:${telegramUserId}`).digest();
   }
 
   #seal(telegramUserId, text) {
     const iv = randomBytes(IV_BYTES);
-    const cipher = createCipheriv("aes-256-gcm", this.#derive(`file:${telegramUserId}`), iv);
+    const cipher = createCipheriv("aes-256-gcm", this.#fileKey(telegramUserId), iv);
     return Buffer.concat([iv, cipher.update(text), cipher.final(), cipher.getAuthTag()]);
   }
 
   #unseal(telegramUserId, sealed) {
-    const decipher = createDecipheriv("aes-256-gcm", this.#derive(`file:${telegramUserId}`), sealed.subarray(0, IV_BYTES), {
+    const decipher = createDecipheriv("aes-256-gcm", this.#fileKey(telegramUserId), sealed.subarray(0, IV_BYTES), {
       authTagLength: TAG_BYTES,
     });
     decipher.setAuthTag(sealed.subarray(-TAG_BYTES));

