@@ -32,8 +32,8 @@ class ActorOut(Out, frozen=True):
 
 
 class AuditEntryOut(Out, frozen=True, kw_only=True):
-    """One deed. `on_behalf_of` is the user for whom a bot did it; `facts` say what a reader needs to know besides, and never hold a secret. `request_id` is that of the
-    answer to the request, if there was one."""
+    """One deed. `on_behalf_of` is the user for whom a bot did it; `facts` say what a reader needs to know besides, and never hold a secret.
+    `request_id` is that of the answer to the request, if there was one."""
 
     EXAMPLE: ClassVar[dict[str, object]] = {
         "id": "019aa7c8-5d00-7cc0-98a1-6f1d2b3c4d5e",
