@@ -115,6 +115,9 @@ async def test_a_cursor_is_always_there_and_stays_good(clean_database):
     assert [answer.more for answer in (first, second, nothing)] == [True, False, False]
     # Asked again, as after an answer that was lost, the same is told.
     assert told(await ask(tenant, still_empty.next_cursor)) == [("added", "1"), ("added", "2")]
+    # The one that was told last is no longer new.
+    await write(tenant, "2", title="Cup")
+    assert told(await ask(tenant, nothing.next_cursor)) == [("updated", "2")]
 
 
 async def test_what_is_new_to_the_bot_is_added_however_often_it_changed_before_its_turn_came(clean_database):

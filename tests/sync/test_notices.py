@@ -133,7 +133,7 @@ async def test_a_product_that_comes_later_is_not_told_of_when_it_is_first_counte
 
 
 async def test_what_happened_is_told_before_how_the_sync_went(known_shop: Shop):
-    await known_shop.sync(shelves(p1=0, p2=2, p3=5, p4=50))
+    await known_shop.sync(shelves(p1=0, p2=5, p3=2, p4=50))
     first = await known_shop.heard()
     await known_shop.sync(shelves(p1=0, p2=90, p3=4, p4=50), [ordered("new")])
     second = await known_shop.heard()
@@ -144,8 +144,8 @@ async def test_what_happened_is_told_before_how_the_sync_went(known_shop: Shop):
     out, low = first[0]["data"], first[1]["data"]
     told = [{name: value for name, value in item.items() if name != "product_id"} for item in low["products"]]
     assert told == [
-        {"article": "ART-2", "title": "Mug", "stock": 2, "threshold": 5},
-        {"article": "ART-3", "title": "Mug", "stock": 5, "threshold": 5},
+        {"article": "ART-3", "title": "Mug", "stock": 2, "threshold": 5},
+        {"article": "ART-2", "title": "Mug", "stock": 5, "threshold": 5},
     ]
     assert (out["total"], low["total"]) == (1, 2)
     assert out["message"] == "Wildberries: закончились: «Mug»."

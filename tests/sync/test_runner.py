@@ -74,6 +74,16 @@ async def test_a_run_copies_products_prices_stocks_and_orders(play_shop: PlaySho
     assert "Новых заказов: 3." in event["message"]
 
 
+@pytest.mark.parametrize("trigger", Trigger)
+async def test_the_event_tells_why_there_was_a_run(play_shop: PlayShop, trigger: Trigger):
+    shop = await play_shop()
+    run_id = await create_run(shop.tenant_id, trigger)
+
+    assert await Runner("test").carry_out_run(run_id)
+
+    assert (await shop.event())["trigger"] == trigger
+
+
 async def test_a_stage_that_has_to_wait_holds_up_no_other_and_goes_on_where_it_was(play_shop: PlayShop):
     shop = await play_shop(orders=[[order("A")], RateLimited(3 * HOUR), [order("B")]], prices=[[price("1")]])
 
