@@ -34,9 +34,13 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class ServiceCaller(msgspec.Struct, frozen=True):
-    """A bot that calls with its own key, for no tenant: only handlers with `opt={"service": True}` are open to it."""
+    """A bot that calls with its own key, for no tenant: only handlers with `opt={"service": True}` are open to it.
+
+    `secret_hash` is of the secret that it gave, which may be replaced while the request is under way.
+    """
 
     service_key_id: UUID
+    secret_hash: bytes
 
     @property
     def actor(self) -> str:

@@ -16,6 +16,13 @@ from app.ids import new_id
 # A revocation waits for this lock, and ends what was opened under it.
 HOLD_KEY = "SELECT true FROM service_keys WHERE id = $1 AND revoked_at IS NULL FOR SHARE"
 
+# Likewise, with a secret that still works: it may have been replaced since it was looked at.
+HOLD_GIVEN_KEY = """
+    SELECT true FROM service_keys
+     WHERE id = $1 AND revoked_at IS NULL AND (secret_hash = $2 OR (previous_secret_hash = $2 AND previous_until > now()))
+       FOR SHARE
+"""
+
 ADD_LINK = """
     INSERT INTO service_links (id, service_key_id, tenant_id, linked_by, created_at) VALUES ($1, $2, $3, $4, now())
         ON CONFLICT (service_key_id, tenant_id) DO NOTHING RETURNING true

@@ -139,7 +139,7 @@ async def verify_service_key(token: str) -> ServiceCaller:
             if _is_true(key, row):
                 if row["use_is_news"]:
                     await connection.execute(NOTE_USE, key.id)
-                return ServiceCaller(key.id)
+                return ServiceCaller(key.id, key.hash())
     raise Unauthenticated("The service key is not valid.")
 
 

@@ -216,6 +216,8 @@ async def end_all_sessions(caller: Caller) -> None:
 
 async def end_many(connection: Connection, user_id: UUID, tenant_id: UUID | None, but: UUID | None = None) -> list[UUID]:
     """End the user's sessions in a tenant, or in all, in the caller's transaction; then give their ids to `announce_revocations()`."""
+    # Whoever opens a session by one of these holds the user too, so that it is ended with them or finds its own ended.
+    await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
     return [row["id"] for row in await connection.fetch(END_MANY, user_id, tenant_id, but)]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.api.roles import Role, ServiceCaller
 from app.audit.service import record, subject
 from app.auth.init_data import PRODUCTION_KEY, TEST_KEY, InitDataVerifier
-from app.auth.linking import ADD_LINK, HOLD_KEY
+from app.auth.linking import ADD_LINK, HOLD_GIVEN_KEY
 from app.auth.schemas import SignedInOut, TelegramSignInIn, WebAppSignInIn
 from app.auth.service import JOIN, USER, sign_in
 from app.auth.sessions import Device
@@ -82,10 +82,10 @@ async def sign_in_by_service(service: ServiceCaller, data: TelegramSignInIn, dev
     Raises:
         NotFound: the user isn't a member of the `tenant_id`, or the bot may not act for it.
         InvalidInput: a new seller, and the name of the company or its marketplace is missing.
-        Unauthenticated: the key was revoked in this moment.
+        Unauthenticated: the key was revoked or replaced in this moment.
     """
     async with system_scope() as connection:
-        if not await connection.fetchval(HOLD_KEY, service.service_key_id):
+        if not await connection.fetchval(HOLD_GIVEN_KEY, service.service_key_id, service.secret_hash):
             raise Unauthenticated("The service key is not valid.")
         seller = await connection.fetchrow(FIND_SELLER, data.telegram_user_id, service.service_key_id, data.tenant_id)
         if seller is not None:

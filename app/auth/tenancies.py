@@ -46,6 +46,9 @@ HOLD_LINK = """
 """
 
 
+LIVES = "SELECT revoked_at IS NULL FROM login_sessions WHERE id = $1"
+
+
 class TooManyTenants(Conflict):
     """The user is a member of as many tenants as one may be."""
 
@@ -90,6 +93,7 @@ async def switch_tenant(caller: Caller, tenant_id: UUID, device: Device) -> Sign
 
     Raises:
         NotFound: the user is no member of it, or the bot that asks may not act for it.
+        Unauthenticated: the present session was ended in this moment, or the bot's key was revoked.
     """
     async with system_scope() as connection:
         await _hold_key(connection, caller)
@@ -97,7 +101,12 @@ async def switch_tenant(caller: Caller, tenant_id: UUID, device: Device) -> Sign
         user = await connection.fetchrow(FIND, caller.user_id, tenant_id) if linked else None
         if user is None:
             raise NotFound("There is no such tenant of yours.")
-        return await sign_in(connection, user, tenant_id, device, caller.service_key_id)
+        signed_in = await sign_in(connection, user, tenant_id, device, caller.service_key_id)
+        # Last, since whoever ends sessions holds the tenant before the user.
+        await connection.execute("SELECT FROM users WHERE id = $1 FOR SHARE", caller.user_id)
+        if not await connection.fetchval(LIVES, caller.session_id):
+            raise Unauthenticated("The session of this access token was ended; sign in again.")
+        return signed_in
 
 
 async def _hold_key(connection: Connection, caller: Caller) -> None:

@@ -1,10 +1,13 @@
 """An application that has accounts and tenants and a few doors to knock on, against real servers."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import httpx
 import jwt
 import msgspec
@@ -26,6 +29,7 @@ from app.auth.member_controllers import MemberController, TenancyController
 from app.auth.service_keys import create_service_key
 from app.auth.session_controllers import SessionController
 from app.cache import close_cache, open_cache
+from app.database import system_scope
 from app.rate_limits import sliding_window
 from app.redis import get_redis, start_redis, stop_redis
 from app.secret import Secret
@@ -107,6 +111,36 @@ class Bot(msgspec.Struct, frozen=True):
         answer = await self.ask(telegram_user_id, company_name="Romashka", marketplace_type="wildberries")
         assert answer.status_code == status, answer.text
         return Seller.of(self.client, "", answer.json())
+
+
+@asynccontextmanager
+async def held_sign_ins(url: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Whoever opens a login session waits in the middle of it, until told to go on."""
+    holder = await asyncpg.connect(url)
+    await holder.execute("SELECT pg_advisory_lock(1)")
+    await holder.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END'"
+    )
+    await holder.execute("CREATE TRIGGER wait BEFORE INSERT ON login_sessions FOR EACH ROW EXECUTE FUNCTION wait()")
+
+    async def go_on() -> None:
+        await holder.execute("SELECT pg_advisory_unlock(1)")
+
+    try:
+        yield go_on
+    finally:
+        await holder.execute("DROP FUNCTION wait CASCADE")
+        await holder.close()
+
+
+async def waiting_for_locks(number: int) -> None:
+    """Until so many do."""
+    async with asyncio.timeout(10):
+        while True:
+            async with system_scope() as connection:
+                if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") == number:
+                    return
+            await asyncio.sleep(0.01)
 
 
 @get("/open", opt={"public": True})

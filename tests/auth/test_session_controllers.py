@@ -11,7 +11,7 @@ from app.auth import sessions
 from app.auth.members import TAKE_TELEGRAM_USER
 from app.database import system_scope
 from app.ids import new_id
-from tests.auth.application import ADDRESS, PASSWORD, Bot, Seller
+from tests.auth.application import ADDRESS, PASSWORD, Bot, Seller, held_sign_ins, waiting_for_locks
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +210,20 @@ async def test_a_sign_in_waits_for_the_removal_of_its_member(seller: Seller) -> 
     answer = await signing_in
 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_who_signs_out_everywhere_while_another_tenant_is_gone_into_is_out_there_too(seller: Seller, clean_database: str) -> None:
+    made = (await seller.call("POST", "/tenants", {"company_name": "Second", "marketplace_type": "ozon"})).json()
+
+    async with held_sign_ins(clean_database) as go_on:
+        switching = asyncio.create_task(seller.call("POST", "/auth/switch-tenant", {"tenant_id": made["id"]}))
+        await waiting_for_locks(1)
+        signed_out = await seller.call("POST", "/auth/logout-all")
+        await go_on()
+        switched = await switching
+
+    assert (signed_out.status_code, switched.status_code) == (204, 401)
+    async with system_scope() as connection:
+        assert (
+            await connection.fetchval("SELECT count(*) FROM login_sessions WHERE user_id = $1 AND revoked_at IS NULL", seller.user_id) == 0
+        )

@@ -178,7 +178,7 @@ async def test_the_audit_log_only_grows_and_goes_with_its_tenant(clean_database)
     async with tenant_scope(acme) as connection:
         await connection.execute(insert, new_id(), acme)
 
-    for change in ("UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"):
+    for change in ("UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log", "TRUNCATE tenants CASCADE"):
         with pytest.raises(asyncpg.RaiseError):
             async with tenant_scope(acme) as connection:
                 await connection.execute(change)
