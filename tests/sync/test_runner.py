@@ -103,7 +103,7 @@ async def test_a_stage_that_has_to_wait_holds_up_no_other_and_goes_on_where_it_w
     await shop.let_time_pass(3 * HOUR)
     done = await shop.go_on()
     assert (done.status, statuses(done), stages(done)["orders"].fetched) == (RunStatus.SUCCEEDED, ["succeeded"] * 4, 2)
-    assert (stages(done)["orders"].error, stages(done)["orders"].not_before) == (None, None)
+    assert (stages(done)["orders"].error, stages(done)["orders"].not_before, done.not_before) == (None, None, None)
     assert [asked for asked in shop.client.asked if asked[0] in ("prices", "orders")] == [
         ("prices", b""),
         ("orders", b""),
