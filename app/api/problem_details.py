@@ -176,8 +176,10 @@ def _headers(request: Request[Any, Any, Any], error: Exception, problem: StockTr
         # RFC 6750, section 3.1: no error code for a caller that sent no token.
         refused = ', error="invalid_token"' if "authorization" in request.headers else ""
         headers["www-authenticate"] = f'Bearer realm="stock-tracker"{refused}'
-    # Any error may say how long to wait, by a `retry_after`; those of the marketplaces do.
-    retry_after = getattr(problem, "retry_after", None)
-    if isinstance(retry_after, timedelta):
-        headers["retry-after"] = str(max(1, math.ceil(retry_after.total_seconds())))
-    return headers
+    return headers | wait_of(problem)
+
+
+def wait_of(error: Exception) -> dict[str, str]:
+    """The header that says how long to wait. Any error may, by a `retry_after`; those of the marketplaces do."""
+    retry_after = getattr(error, "retry_after", None)
+    return {"retry-after": str(max(1, math.ceil(retry_after.total_seconds())))} if isinstance(retry_after, timedelta) else {}

@@ -449,3 +449,15 @@ async def test_neither_the_token_nor_the_key_stands_anywhere_else(shop: Shop, se
         assert secret not in seen
     assert all(key not in page.text for page in pages)
     assert [json.loads(line)["path"] for line in logged.getvalue().splitlines() if '"request"' in line].count("/connect/{token}") >= 3
+
+
+async def test_an_address_that_gives_keys_again_and_again_is_told_to_wait_and_may_still_look(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    path = await link(shop)
+    monkeypatch.setenv("RATE_LIMIT_AUTH_PER_MINUTE", "2")
+    get_settings.cache_clear()
+
+    answers = [await give(shop, path, wildberries_api_key="no key") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert int(answers[2].headers["retry-after"]) > 0
+    assert (await look(shop, path)).status_code == 200

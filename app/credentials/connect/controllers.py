@@ -1,5 +1,7 @@
 """`/connect/{token}`: the page over HTTP. Looking at it, as the link previews of chat programs do, changes nothing; sending the form does."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,6 +10,7 @@ from litestar import Controller, Request, Response, get, head, post
 from litestar.params import FromPath
 
 from app.api.bodies import MAX_AUTH_BODY_BYTES
+from app.api.problem_details import wait_of
 from app.api.validation import validate
 from app.audit.service import subject
 from app.credentials import service
@@ -30,8 +33,8 @@ def _language(request: Request[Any, Any, Any], preferred: str | None = None) -> 
     return "ru" if chosen == "ru" else "en"
 
 
-def _answer(html: str, status: int) -> Response[str]:
-    return Response(html, status_code=status, media_type="text/html", headers=page.HEADERS)
+def _answer(html: str, status: int, headers: Mapping[str, str] = MappingProxyType({})) -> Response[str]:
+    return Response(html, status_code=status, media_type="text/html", headers={**page.HEADERS, **headers})
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
@@ -41,7 +44,7 @@ def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response
     status = error.status if isinstance(error, StockTrackerError) else getattr(error, "status_code", 500)
     if status >= 500:
         log.error("connect.failed", exc_info=error)
-    return _answer(page.failed(_language(request)), status)
+    return _answer(page.failed(_language(request)), status, wait_of(error))
 
 
 class ConnectController(Controller):
@@ -66,7 +69,8 @@ class ConnectController(Controller):
         await find_link(token)
         return Response(None, status_code=200, media_type="text/html", headers=page.HEADERS)
 
-    @post("/{token:str}", status_code=200)
+    # With the sign-ins' window: a key is asked about at a marketplace, and an address that guesses shall not do it for long.
+    @post("/{token:str}", status_code=200, opt={"limit_by_address": True})
     async def give_key(self, request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
         """Check the key and store it, as whoever made the link would."""
         if not _is_from_our_page(request):
