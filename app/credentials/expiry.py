@@ -62,7 +62,6 @@ async def _warn(connection: Connection, row: Any) -> None:
     ends_on = expires_at.astimezone(ZoneInfo(row["time_zone"])).date()
     event = CredentialsExpiring(
         tenant_id=tenant_id,
-        telegram_user_ids=[],
         provider=row["provider"],
         days_left=days_left,
         expires_at=expires_at.astimezone(UTC),

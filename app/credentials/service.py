@@ -224,7 +224,7 @@ async def end_credentials(connection: Connection, tenant_id: UUID, marketplace: 
     await connection.execute("UPDATE credentials SET status = 'invalid' WHERE tenant_id = $1 AND provider = $2", tenant_id, marketplace)
     await pause_schedule(connection, tenant_id)
     await audit(connection, tenant_id, "system", "credentials.invalid", {"provider": marketplace, "reason": detail})
-    event = CredentialsInvalid(tenant_id=tenant_id, telegram_user_ids=[], provider=marketplace, detail=detail, message=message)
+    event = CredentialsInvalid(tenant_id=tenant_id, provider=marketplace, detail=detail, message=message)
     await record(connection, tenant_id, event)
 
 

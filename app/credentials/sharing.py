@@ -88,7 +88,5 @@ async def _review(connection: Connection, provider: Provider, seller_id: str) ->
             await audit(connection, tenant_id, "system", action, {"provider": provider})
         if one_more and holder["counts"]:
             message = messages.shared(holder["language"], provider)
-            await record(
-                connection, tenant_id, CredentialsShared(tenant_id=tenant_id, telegram_user_ids=[], provider=provider, message=message)
-            )
+            await record(connection, tenant_id, CredentialsShared(tenant_id=tenant_id, provider=provider, message=message))
     return one_more

@@ -32,6 +32,7 @@ from app.events.types import (
 from app.marketplaces.contract import Fulfilment, Marketplace
 
 _TENANT_ID = UUID("019aa9a3-6c00-7c1e-9b1d-2f4f5a6b7c8d")
+_TELEGRAM_USER_ID = 123456789
 _SYNC_ID = UUID("019aaa10-8a40-7d2f-8c3e-4a5b6c7d8e9f")
 
 _MUG_ID = UUID("019aa9b0-1111-7aaa-8bbb-0123456789ab")
@@ -39,7 +40,7 @@ _MUG_ID = UUID("019aa9b0-1111-7aaa-8bbb-0123456789ab")
 _PAYLOADS: tuple[Payload, ...] = (
     SyncCompleted(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         status="succeeded",
@@ -56,7 +57,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     SyncFailed(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         trigger="manual",
@@ -65,7 +66,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     StockLow(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         products=[ThresholdItem(product_id=_MUG_ID, article="MUG-350-BLUE", title="Кружка 350 мл", stock=2, threshold=5)],
@@ -74,7 +75,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     StockOut(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         products=[ThresholdItem(product_id=_MUG_ID, article="MUG-350-BLUE", title="Кружка 350 мл", stock=0, threshold=5)],
@@ -83,7 +84,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     StockReplenished(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         products=[ThresholdItem(product_id=_MUG_ID, article="MUG-350-BLUE", title="Кружка 350 мл", stock=120, threshold=5)],
@@ -92,7 +93,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     OrdersCreated(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         sync_id=_SYNC_ID,
         marketplace=Marketplace.WILDBERRIES,
         orders=[
@@ -113,14 +114,14 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     CredentialsInvalid(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         provider="wildberries",
         detail="The marketplace rejected the key.",
         message="Wildberries больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
     ),
     CredentialsExpiring(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         provider="ozon",
         days_left=7,
         expires_at=datetime(2026, 11, 29, 9, 30, tzinfo=UTC),
@@ -128,7 +129,7 @@ _PAYLOADS: tuple[Payload, ...] = (
     ),
     CredentialsShared(
         tenant_id=_TENANT_ID,
-        telegram_user_ids=[],
+        telegram_user_ids=[_TELEGRAM_USER_ID],
         provider="ozon",
         message=(
             "Этот магазин Ozon подключён ещё в одном месте: у кого-то другого тоже есть его ключ. "

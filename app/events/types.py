@@ -27,7 +27,8 @@ MAX_ORDER_TITLE_BYTES = 56
 Sentence = Annotated[str, Meta(max_length=1000)]
 ShortSentence = Annotated[str, Meta(max_length=200)]
 Code = Annotated[str, Meta(max_length=50)]
-TelegramUserIds = Annotated[list[int], Meta(max_length=20)]
+MAX_TELEGRAM_USERS = 20
+TelegramUserIds = Annotated[list[int], Meta(max_length=MAX_TELEGRAM_USERS)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,13 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
 
     type: ClassVar[str]
     lifetime: ClassVar[timedelta] = timedelta(days=7)
+
+
+class ToMembers(Payload, frozen=True, kw_only=True):
+    """What concerns all members of a tenant. `telegram_user_ids`: those of them who can be written to, the eldest member first; the outbox puts them in."""
+
+    tenant_id: UUID
+    telegram_user_ids: TelegramUserIds = []
 
 
 class ProductCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,13 +123,11 @@ class EventError(msgspec.Struct, frozen=True, kw_only=True):
     detail: Sentence
 
 
-class SyncCompleted(Payload, frozen=True, kw_only=True):
+class SyncCompleted(ToMembers, frozen=True, kw_only=True):
     """A sync is done; `partial`: some of its stages could not be carried out. `low_stock` lists the ten lowest of `low_stock_total`."""
 
     type: ClassVar[str] = "sync.completed"
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
     status: Literal["succeeded", "partial"]
@@ -133,13 +139,11 @@ class SyncCompleted(Payload, frozen=True, kw_only=True):
     message: Sentence
 
 
-class SyncFailed(Payload, frozen=True, kw_only=True):
+class SyncFailed(ToMembers, frozen=True, kw_only=True):
     """A sync could not be carried out; what was copied before stays."""
 
     type: ClassVar[str] = "sync.failed"
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
     trigger: Code
@@ -147,13 +151,11 @@ class SyncFailed(Payload, frozen=True, kw_only=True):
     message: Sentence
 
 
-class StockMoved(Payload, frozen=True, kw_only=True):
+class StockMoved(ToMembers, frozen=True, kw_only=True):
     """What all events about stock carry: `products` lists at most ten of `total`, the lowest first. It comes before the end of its sync is told."""
 
     lifetime: ClassVar[timedelta] = timedelta(days=1)
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
     products: Annotated[list[ThresholdItem], Meta(max_length=MAX_PRODUCTS)]
@@ -180,14 +182,12 @@ class StockReplenished(StockMoved, frozen=True, kw_only=True):
     type: ClassVar[str] = "stock.replenished"
 
 
-class OrdersCreated(Payload, frozen=True, kw_only=True):
+class OrdersCreated(ToMembers, frozen=True, kw_only=True):
     """Orders that were new to a sync and not older than three days; `orders` lists at most fifty of `total`. An account's first sync tells of none."""
 
     type: ClassVar[str] = "orders.created"
     lifetime: ClassVar[timedelta] = timedelta(days=3)
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     sync_id: UUID
     marketplace: Marketplace
     orders: Annotated[list[NewOrder], Meta(max_length=MAX_ORDERS)]
@@ -195,40 +195,34 @@ class OrdersCreated(Payload, frozen=True, kw_only=True):
     message: ShortSentence
 
 
-class CredentialsInvalid(Payload, frozen=True, kw_only=True):
+class CredentialsInvalid(ToMembers, frozen=True, kw_only=True):
     """The stored key has ended, or the marketplace no longer accepts it; that account is not synced until the seller gives another."""
 
     type: ClassVar[str] = "credentials.invalid"
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     provider: Code
     detail: Sentence
     message: Sentence
 
 
-class CredentialsExpiring(Payload, frozen=True, kw_only=True):
+class CredentialsExpiring(ToMembers, frozen=True, kw_only=True):
     """The stored key ends in `days_left` days or less: told 30, 7 and 1 days before `expires_at`, each once. Until then it works."""
 
     type: ClassVar[str] = "credentials.expiring"
     lifetime: ClassVar[timedelta] = timedelta(days=1)
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     provider: Code
     days_left: int
     expires_at: datetime
     message: Sentence
 
 
-class CredentialsShared(Payload, frozen=True, kw_only=True):
+class CredentialsShared(ToMembers, frozen=True, kw_only=True):
     """Somebody else of this service has a key of the same shop. All who have one are told, and nobody who the others are. A seller who registered
     twice has nothing to fear; any other should revoke the key at the marketplace."""
 
     type: ClassVar[str] = "credentials.shared"
 
-    tenant_id: UUID
-    telegram_user_ids: TelegramUserIds
     provider: Code
     message: Sentence
 

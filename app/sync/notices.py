@@ -55,7 +55,6 @@ async def record_notices(
                 total = _still(noted, len(rows))
                 stock_event = event(
                     tenant_id=tenant_id,
-                    telegram_user_ids=[],
                     sync_id=run_id,
                     marketplace=marketplace,
                     products=products,
@@ -69,7 +68,6 @@ async def record_notices(
             total = _still(noted, len(orders))
             orders_event = OrdersCreated(
                 tenant_id=tenant_id,
-                telegram_user_ids=[],
                 sync_id=run_id,
                 marketplace=marketplace,
                 orders=orders,

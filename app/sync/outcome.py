@@ -66,7 +66,6 @@ async def finish(lease: Lease, error: ErrorOut | None = None) -> RunStatus:
         if error:
             failed = SyncFailed(
                 tenant_id=lease.tenant_id,
-                telegram_user_ids=[],
                 sync_id=lease.run_id,
                 marketplace=lease.marketplace,
                 trigger=lease.trigger,
@@ -94,7 +93,6 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
     )
     return SyncCompleted(
         tenant_id=lease.tenant_id,
-        telegram_user_ids=[],
         sync_id=lease.run_id,
         marketplace=lease.marketplace,
         status="partial" if status is RunStatus.PARTIAL else "succeeded",

@@ -1,11 +1,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from app.database import tenant_scope
+from app.database import Connection, system_scope, tenant_scope
 from app.events.outbox import record
 from app.events.types import LowStockItem
 from app.ids import new_id
@@ -18,6 +18,17 @@ pytestmark = pytest.mark.anyio
 async def _events(tenant_id):
     async with tenant_scope(tenant_id) as connection:
         return await connection.fetch("SELECT * FROM events ORDER BY sequence")
+
+
+async def add_member(connection: Connection, tenant_id: UUID, telegram_user_id: int | None) -> None:
+    user_id = new_id()
+    await connection.execute("INSERT INTO users (id, telegram_user_id, created_at) VALUES ($1, $2, now())", user_id, telegram_user_id)
+    await connection.execute(
+        "INSERT INTO memberships (id, tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, 'viewer', now())",
+        new_id(),
+        tenant_id,
+        user_id,
+    )
 
 
 async def test_the_body_is_what_was_promised_to_bots(clean_database):
@@ -101,3 +112,29 @@ async def test_an_event_of_a_tenant_that_is_not_there_is_our_mistake(clean_datab
         with pytest.raises(ValueError, match="no tenant"):
             async with tenant_scope(tenant) as connection:
                 await record(connection, absent, sync_completed(absent))
+
+
+@pytest.mark.parametrize("scope", ["the tenant's", "all tenants'"])
+async def test_an_event_names_the_telegram_users_of_its_tenant_and_of_no_other(clean_database, scope: str):
+    mine, other = await create_tenant(), await create_tenant()
+    async with system_scope() as connection:
+        for tenant, telegram_user_id in ((mine, 70), (other, 60), (mine, None), (mine, 50)):
+            await add_member(connection, tenant, telegram_user_id)
+
+    async with tenant_scope(mine) if scope == "the tenant's" else system_scope() as connection:
+        await record(connection, mine, sync_completed(mine))
+
+    [event] = await _events(mine)
+    assert msgspec.json.decode(event["body"])["data"]["telegram_user_ids"] == [70, 50]
+
+
+async def test_an_event_names_twenty_telegram_users_at_most(clean_database):
+    tenant = await create_tenant()
+    async with system_scope() as connection:
+        for number in range(25):
+            await add_member(connection, tenant, 100 + number)
+
+    await record_event(tenant, sync_completed(tenant))
+
+    [event] = await _events(tenant)
+    assert msgspec.json.decode(event["body"])["data"]["telegram_user_ids"] == list(range(100, 120))
