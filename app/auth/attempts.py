@@ -94,6 +94,15 @@ async def forget_attempts(email: str, address: str | None) -> None:
         log.warning("sign_in.attempts_not_forgotten", error=str(error) or type(error).__name__)
 
 
+async def remember_network(email: str, address: str | None) -> None:
+    """The account was made from there."""
+    network, _ = _counters(email, address)
+    try:
+        await get_redis().set(f"{network}:known", b"", ex=KNOWN_S)
+    except REDIS_ERRORS as error:
+        log.warning("sign_in.network_not_remembered", error=str(error) or type(error).__name__)
+
+
 def _counters(email: str, address: str | None) -> list[str]:
     account = f"sign-in:{hashlib.sha256(email.encode()).hexdigest()[:32]}"
     return [f"{account}:{network_of(address)}", account]

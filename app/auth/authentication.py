@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.api.roles import Admission, Caller, ServiceCaller
 from app.audit.service import caller_address, subject
 from app.auth.liveness import admit, is_live
-from app.auth.service_keys import is_service_key, verify_service_key
+from app.auth.service_keys import is_service_key, verify_service_key, was_right
 from app.auth.tokens import VerifiedToken, read_access_token
 from app.errors import Unauthenticated
 from app.rate_limits.policies import headers_of, refuse_if_full, windows_of_address, windows_of_service, windows_of_tenant
@@ -49,6 +49,8 @@ class Authentication(ASGIMiddleware):
             if opt.get("limit_by_address") is True and (windows := windows_of_address(address)):
                 _pass(scope, windows, await debit(windows))
         elif (key := _service_key(header := _authorization(scope))) is not None:
+            if not was_right(key) and (windows := windows_of_address(address)):
+                _pass(scope, windows, await debit(windows))
             service = await verify_service_key(key)
             # Behind the look-up: who merely knows a key's id takes nothing from its bot.
             if windows := windows_of_service(service.service_key_id):

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.api.roles import Caller, Role
 from app.audit.service import record
 from app.auth import sessions
-from app.auth.attempts import begin_attempt, forget_attempts
+from app.auth.attempts import begin_attempt, forget_attempts, remember_network
 from app.auth.passwords import hash_password, needs_rehash, verify_password
 from app.auth.schemas import LoginIn, MeOut, RegisterIn, SignedInOut, TokenPairOut, UserOut
 from app.auth.sessions import Device
@@ -76,7 +76,9 @@ async def register(data: RegisterIn, device: Device) -> SignedInOut:
         tenant = await create_tenant(connection, data.company_name, data.marketplace_type)
         await connection.execute(JOIN, new_id(), tenant.id, user["id"], Role.OWNER)
         await record(connection, tenant.id, f"user:{user['id']}", "user.registered", {"marketplace_type": data.marketplace_type})
-        return await sign_in(connection, user, tenant.id, device)
+        signed_in = await sign_in(connection, user, tenant.id, device)
+    await remember_network(data.email, device.ip_address)
+    return signed_in
 
 
 async def login(data: LoginIn, device: Device) -> SignedInOut:

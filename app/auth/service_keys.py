@@ -1,8 +1,8 @@
 """The keys of services, such as bots: made by an operator, shown once, looked up for each request that brings one.
 
 A key is `stk_<id>_<secret>`: 32 hexadecimal digits of its id, 64 of its secret. Of the secret only the SHA-256 is stored, which is enough for 256 random
-bits. Nothing is remembered of a key in the process, so a revocation counts from its commit on, everywhere; services bring their keys seldom, their
-sellers' requests come with access tokens.
+bits. A key is looked up whenever it is brought, so a revocation counts from its commit on, everywhere; services bring their keys seldom, their sellers'
+requests come with access tokens. All that a process remembers is which keys were right: the others count as tries to sign in from their address.
 """
 
 import hashlib
@@ -32,6 +32,9 @@ _PREFIX: Final = "stk_"
 _FORM: Final = re.compile(_PREFIX + r"([0-9a-f]{32})_([0-9a-f]{64})")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NO_HASH: Final = bytes(32)
+
+_right: set[bytes] = set()
+"""The SHA-256 of the keys that were right when this process saw them last."""
 
 FIND = """
     SELECT secret_hash, previous_secret_hash, coalesce(previous_until > now(), false) AS previous_works, revoked_at IS NOT NULL AS revoked,
@@ -125,6 +128,15 @@ def is_service_key(token: str) -> bool:
     return token.startswith(_PREFIX)
 
 
+def was_right(token: str) -> bool:
+    """Whether this process has looked the key up before, and it was right. It may have been revoked since."""
+    return _fingerprint(token) in _right
+
+
+def _fingerprint(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
 async def verify_service_key(token: str) -> ServiceCaller:
     """The service whose key this is; once a minute its use is noted.
 
@@ -139,7 +151,9 @@ async def verify_service_key(token: str) -> ServiceCaller:
             if _is_true(key, row):
                 if row["use_is_news"]:
                     await connection.execute(NOTE_USE, key.id)
+                _right.add(_fingerprint(token))
                 return ServiceCaller(key.id, key.hash())
+    _right.discard(_fingerprint(token))
     raise Unauthenticated("The service key is not valid.")
 
 

@@ -118,3 +118,13 @@ async def test_known_and_unknown_accounts_are_slowed_down_alike(client: httpx.As
     assert [answer.status_code for answer in wrong] == [401] * 5
     assert (slowed.status_code, slowed.json()["code"], slowed.headers["Retry-After"]) == (429, "rate_limited", "1")
     assert email not in slowed.text
+
+
+async def test_an_attack_from_everywhere_does_not_keep_the_owner_out_of_where_the_account_was_made(client: httpx.AsyncClient) -> None:
+    for number in range(ANYWHERE.free):
+        assert await waits_s(EMAIL, f"10.0.{number}.1") == 0
+    assert await waits_s(EMAIL, ELSEWHERE) == 1
+
+    owner = await Seller.register(client, EMAIL)
+
+    assert (await client.post("/auth/login", json={"email": owner.email, "password": PASSWORD})).status_code == 200

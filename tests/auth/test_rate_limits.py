@@ -98,3 +98,21 @@ async def test_a_request_of_a_known_session_asks_redis_once(seller: Seller, limi
     # One script, which reads the session's marker and two windows.
     assert calls.keys() & {"evalsha", "eval", "get", "set", "mget", "hmget"} == {"evalsha", "get", "hmget"}
     assert (calls["evalsha"], calls["get"], calls["hmget"]) == (1, 1, 2)
+
+
+async def test_keys_that_nobody_has_are_tries_to_sign_in_and_keep_out_no_bot_that_was_here(
+    bot: Bot, limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bot.ask("no number")
+    nobodys = Bot(bot.client, Secret(f"stk_{'0' * 32}_{'0' * 64}"))
+
+    wrong = [await nobodys.ask(1) for _ in range(4)]
+    with monkeypatch.context() as patched:
+        patched.delattr("app.auth.service_keys.FIND")
+        refused = await nobodys.ask(1)
+    right = await bot.ask("no number")
+
+    assert [answer.status_code for answer in wrong] == [401, 401, 401, 429]
+    assert refused.status_code == 429
+    assert "from this address" in refused.json()["detail"]
+    assert right.status_code == 422
