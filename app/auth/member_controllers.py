@@ -12,7 +12,7 @@ from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, PageOut
 from app.api.problem_details import problems
 from app.api.roles import Caller, Role
 from app.auth import members, tenancies
-from app.auth.members import AlreadyMember, LastOwner, UserUnknown
+from app.auth.members import AlreadyMember, LastOwner, TooManyMembers, UserUnknown
 from app.auth.passwords import TooManySignIns
 from app.auth.schemas import MemberIn, MemberOut, MemberPatch, TenancyOut, TenantIn
 from app.auth.service import EmailTaken
@@ -67,7 +67,7 @@ class MemberController(Controller):
         opt={"role": Role.OWNER},
         operation_id="addMember",
         summary="Add a user to the tenant",
-        responses=problems(UserUnknown, EmailTaken, AlreadyMember, TooManySignIns),
+        responses=problems(UserUnknown, EmailTaken, AlreadyMember, TooManyMembers, TooManyTenants, TooManySignIns),
         response_headers=[ResponseHeader(name="Location", description="Where the member can be changed.", documentation_only=True)],
     )
     async def add_member(self, caller: NamedDependency[Caller], data: JSONBody[MemberIn]) -> Response[MemberOut]:

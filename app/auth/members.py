@@ -13,6 +13,7 @@ from app.auth.schemas import MemberIn, MemberOut
 from app.auth.service import CREATE_USER, EmailTaken
 from app.auth.service_keys import announce_revocations
 from app.auth.sessions import end_many
+from app.auth.tenancies import MAX_TENANTS, TooManyTenants
 from app.database import Connection, system_scope, tenant_scope
 from app.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.idempotency.reservations import keep_answer
@@ -39,6 +40,17 @@ TAKE_TELEGRAM_USER = """
 """
 
 OTHER_OWNERS = "SELECT EXISTS (SELECT FROM memberships WHERE tenant_id = $1 AND user_id <> $2 AND role = 'owner')"
+
+
+MAX_MEMBERS: Final = 100
+"""Of one tenant: a company's people, not its customers."""
+
+
+class TooManyMembers(Conflict):
+    """The tenant has as many members as one may have."""
+
+    code = "too_many_members"
+    title = "Too many members"
 
 
 class AlreadyMember(Conflict):
@@ -80,6 +92,8 @@ async def add_member(caller: Caller, data: MemberIn) -> MemberOut:
         UserUnknown: nobody has the address, and there is no password to make the user with.
         EmailTaken: there is a password, and the user exists; an owner sets nobody else's.
         AlreadyMember: nothing was changed, whatever the role.
+        TooManyMembers: the tenant is full.
+        TooManyTenants: the user belongs to as many tenants as one may.
     """
     if (data.email is None) == (data.telegram_user_id is None):
         raise InvalidInput("Who is it?", (FieldError("email", "Give either email or telegram_user_id"),))
@@ -91,6 +105,7 @@ async def add_member(caller: Caller, data: MemberIn) -> MemberOut:
         user_id = await _user_of(connection, data, password_hash)
         if not await connection.fetchval(JOIN, new_id(), caller.tenant_id, user_id, data.role):
             raise AlreadyMember("This user is a member already.")
+        await _refuse_too_many(connection, caller.tenant_id, user_id)
         await record(connection, caller.tenant_id, caller.actor, "member.added", {"user_id": user_id, "role": data.role})
         member = await _find(connection, caller.tenant_id, user_id)
         await keep_answer(connection, member, location=f"/api/v1/tenants/me/users/{member.id}")
@@ -151,6 +166,15 @@ async def _user_of(connection: Connection, data: MemberIn, password_hash: str | 
     if user_id is None:
         raise UserUnknown("No user has this email address; give a password to make one.")
     return user_id
+
+
+async def _refuse_too_many(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:
+    """With the new membership counted in, which goes if this raises. The caller holds the tenant; those who add the same user to others take turns here."""
+    if await connection.fetchval("SELECT count(*) FROM memberships WHERE tenant_id = $1", tenant_id) > MAX_MEMBERS:
+        raise TooManyMembers(f"A tenant has {MAX_MEMBERS} members at most.")
+    await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    if await connection.fetchval("SELECT count(*) FROM memberships WHERE user_id = $1", user_id) > MAX_TENANTS:
+        raise TooManyTenants(f"A user is a member of {MAX_TENANTS} tenants at most.")
 
 
 async def _keep_an_owner(connection: Connection, tenant_id: UUID, but: UUID) -> None:

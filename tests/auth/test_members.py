@@ -195,3 +195,26 @@ async def test_who_changed_whom_stands_in_the_audit_log(seller: Seller, colleagu
     assert [tuple(entry) for entry in entries] == [
         (f"user:{seller.user_id}", action) for action in ("member.added", "member.role_changed", "member.removed")
     ]
+
+
+async def test_a_tenant_has_no_more_members_than_it_may(seller: Seller, colleague: Seller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.auth.members.MAX_MEMBERS", 2)
+    await join(seller, colleague, "viewer")
+
+    third = await seller.call("POST", "/tenants/me/users", {"telegram_user_id": 7, "role": "viewer"})
+    again = await seller.call("POST", "/tenants/me/users", {"email": colleague.email, "role": "viewer"})
+
+    assert (third.status_code, third.json()["code"]) == (409, "too_many_members")
+    assert again.json()["code"] == "already_member"
+    assert len(await members(seller)) == 2
+
+
+async def test_nobody_is_added_to_more_tenants_than_a_user_may_have(
+    seller: Seller, colleague: Seller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.auth.members.MAX_TENANTS", 1)
+
+    added = await seller.call("POST", "/tenants/me/users", {"email": colleague.email, "role": "viewer"})
+
+    assert (added.status_code, added.json()["code"]) == (409, "too_many_tenants")
+    assert await members(seller) == {str(seller.user_id): "owner"}
