@@ -22,6 +22,9 @@ from app.errors import FieldError, Forbidden, InvalidInput, NotFound, StockTrack
 
 MEDIA_TYPE = "application/problem+json"
 
+# No id is as long; the token of a one-time link is, and it may be asked for by a method that its page doesn't know.
+_LONG_SEGMENT = re.compile(r"[^/]{40,}")
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
@@ -74,7 +77,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         title=problem.title,
         status=problem.status,
         detail=problem.detail,
-        instance=quote(request.scope["path"]),
+        instance=quote(_LONG_SEGMENT.sub("…", request.scope["path"])),
         code=problem.code,
         request_id=request.scope["state"].get("request_id", ""),
         errors=problem.errors if isinstance(problem, InvalidInput) else (),

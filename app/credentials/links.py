@@ -108,7 +108,7 @@ async def find_link(token: str) -> Link:
 
 
 async def count_attempt(link: Link) -> None:
-    """Call it before a key is tried. While Redis is away nobody counts.
+    """Call it before a key is tried. While Redis is away nobody counts, and only the window of the address holds.
 
     Raises:
         LinkGone: there were enough; the link is called off.

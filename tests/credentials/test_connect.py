@@ -461,3 +461,13 @@ async def test_an_address_that_gives_keys_again_and_again_is_told_to_wait_and_ma
     assert [answer.status_code for answer in answers] == [422, 422, 429]
     assert int(answers[2].headers["retry-after"]) > 0
     assert (await look(shop, path)).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_a_method_that_the_page_has_not_repeats_no_token(shop: Shop, method: str):
+    path = await link(shop)
+
+    answer = await look(shop, path, method)
+
+    assert answer.status_code == 405
+    assert path.removeprefix("/connect/") not in answer.text
