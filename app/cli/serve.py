@@ -7,6 +7,7 @@ import socket
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.cli.connections import BoundedConnection
 from app.cli.preflight import check_database
 from app.errors import StartRefused
 from app.observability.exposition import serving_metrics
@@ -32,7 +33,7 @@ def serve_api(*, workers: int, host: str | None, port: int | None) -> None:
         "app.main:create_app",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=BoundedConnection,
         workers=workers,
         log_config=None,
         access_log=False,

@@ -25,18 +25,20 @@ def answers(url: str) -> bool:
 
 
 @needs_proc
-def test_two_processes_serve_one_port_and_stop_when_they_are_told(environment: dict[str, str]):
+def test_two_processes_serve_one_port_with_bounded_heads_and_stop_when_they_are_told(environment: dict[str, str]):
     port = free_port()
 
     with running(environment | {"METRICS_ADDRESS": ""}, "serve", "--workers", "2", "--port", str(port)) as serving:
         eventually(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
         children = children_of(serving.pid)
+        too_long = httpx.get(f"http://127.0.0.1:{port}/health/live", headers={"X-Long": "x" * 1_000_000}, trust_env=False)
         serving.send_signal(signal.SIGTERM)
         assert serving.stdout is not None
         said = serving.stdout.read()
 
         assert serving.wait(20) == 0, said
         assert len(children) >= 2
+        assert too_long.status_code == 400
         assert "Traceback" not in said
         eventually(lambda: not any(children_of(child) for child in children))
         assert not answers(f"http://127.0.0.1:{port}/health/live")
