@@ -7,9 +7,11 @@ one holds up all that were asked after it.
 
 import asyncio
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final, cast
 
 import hiredis
@@ -46,6 +48,9 @@ class Multiplexer:
         self._redis = redis
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
+        self._had_none = False
+        self.back_since = -math.inf
+        """When (monotonic, s) Redis answered again after it had been lost or could not be reached; what it knew may be old since."""
 
     async def execute(self, *command: Word) -> Any:
         """The answer: bytes, an integer, a list of these, or None.
@@ -90,7 +95,12 @@ class Multiplexer:
         self._connecting = None
         # To ask for the exception marks it as seen, should all who waited for it have gone away.
         if not connecting.cancelled() and connecting.exception() is None:
+            if self._had_none or self._connection is not None:
+                self.back_since = monotonic()
+            self._had_none = False
             self._connection = connecting.result()
+        else:
+            self._had_none = True
 
     async def _connect(self) -> "_Connection":
         place: Any = self._redis.connection_pool.make_connection()

@@ -5,7 +5,8 @@ decides. `live` is written only where nothing stands (SET NX), `revoked` over wh
 after it changes nothing, and a Redis that lost everything brings nothing back.
 
 One gap has to be closed by us: a revocation that Redis did not take, while it still says `live`. The process that revoked knows it itself, and tells
-Redis as soon as it answers; until then another process may believe a `live` for the rest of its minute.
+Redis as soon as it answers. Every process that lost Redis asks PostgreSQL meanwhile, and once Redis is back believes no `live` until all that were written
+before have run out. So only where Redis is away for the process that revoked, and for no other, may another one believe a `live` for the rest of its minute.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from app.auth.tokens import ACCESS_TOKEN_LIFETIME, LEEWAY
 from app.database import tenant_scope
 from app.errors import Unauthenticated
 from app.rate_limits.sliding_window import Debit, Marker, Window, debit
-from app.redis import REDIS_ERRORS, get_redis
+from app.redis import REDIS_ERRORS, get_multiplexer, get_redis
 
 LIVE, REVOKED = b"live", b"revoked"
 LIVE_S: Final = 60
@@ -47,7 +48,7 @@ async def admit(caller: Caller, windows: Sequence[Window]) -> Debit:
         Unavailable: neither Redis nor PostgreSQL can tell.
     """
     debited = await debit(windows, Marker(_name(caller.session_id), REVOKED))
-    known = debited.marker if caller.session_id not in _untold else REVOKED
+    known = _believed(debited.marker) if caller.session_id not in _untold else REVOKED
     if known == REVOKED or (known is None and not await _look_up(caller, tell=not debited.is_local)):
         raise Unauthenticated("The session of this access token was ended; sign in again.")
     return debited
@@ -61,8 +62,24 @@ async def is_live(caller: Caller) -> bool:
     """
     if caller.session_id in _untold:
         return False
-    known = await _ask(get_redis().get, _name(caller.session_id))
+    known = _believed(await _ask(get_redis().get, _name(caller.session_id)))
     return await _look_up(caller, tell=True) if known is None else known == LIVE
+
+
+def _believed(known: bytes | None) -> bytes | None:
+    """What may have been written before Redis was away is not."""
+    return None if known == LIVE and monotonic() < get_multiplexer().back_since + LIVE_S else known
+
+
+def has_untold() -> bool:
+    """Whether there are revocations that Redis did not take yet."""
+    return bool(_untold)
+
+
+async def wait_until_told() -> None:
+    """Until Redis took them all, or what it may have as live has run out: a minute at most. For a process that ends."""
+    if _telling is not None:
+        await _telling
 
 
 async def _look_up(caller: Caller, *, tell: bool) -> bool:

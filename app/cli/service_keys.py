@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from app.auth.liveness import has_untold, wait_until_told
 from app.auth.service_keys import OVERLAP, ServiceKeyFacts, create_service_key, list_service_keys, revoke_service_key, rotate_service_key
 from app.cli.operating import carry_out, print_json, print_table, when
 from app.redis import start_redis, stop_redis
@@ -61,7 +62,13 @@ def _with_redis(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     async def connected() -> Result:
         start_redis(get_settings().redis_url.reveal())
         try:
-            return await work()
+            result = await work()
+            if has_untold():
+                click.echo(
+                    "Redis does not answer. Waiting until no process can take the ended sessions for live, a minute at most.", err=True
+                )
+            await wait_until_told()
+            return result
         finally:
             await stop_redis()
 

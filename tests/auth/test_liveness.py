@@ -9,8 +9,9 @@ import pytest
 
 from app.api.roles import Caller, Role
 from app.auth import liveness
-from app.auth.liveness import LIVE_S, REVOKED_S, announce_revocation, is_live
+from app.auth.liveness import LIVE_S, REVOKED_S, announce_revocation, has_untold, is_live, wait_until_told
 from app.database import Connection, system_scope, tenant_scope
+from app.ids import new_id
 from app.rate_limits import sliding_window
 from app.redis import get_redis, start_redis, stop_redis
 from tests.auth.application import Seller, forget_sessions
@@ -126,13 +127,33 @@ async def test_a_redis_that_comes_back_with_an_old_opinion_is_not_believed_and_t
 
     server.start()
     believed = await _status(seller)
-    assert liveness._telling is not None
-    await liveness._telling
+    was_untold = has_untold()
+    await wait_until_told()
 
     assert believed == 401
     assert (await _known(seller.session_id))[0] == b"revoked"
-    assert not liveness._untold
+    assert (was_untold, has_untold()) == (True, False)
     assert await _status(seller) == 401
+
+
+@pytest.mark.parametrize("asked_meanwhile", [True, False])
+async def test_what_another_process_ended_while_redis_was_away_is_ended_here_too(
+    seller: Seller, server: RedisServer, asked_meanwhile: bool
+) -> None:
+    await _status(seller)
+    server.kill()
+    if asked_meanwhile:
+        await _status(seller)
+    async with system_scope() as connection:
+        await connection.execute("UPDATE login_sessions SET revoked_at = now()")
+
+    server.start()
+    assert (await _known(seller.session_id))[0] == b"live"
+    sliding_window._away_until = 0.0
+    await is_live(Caller(seller.user_id, seller.tenant_id, new_id(), Role.OWNER))
+
+    assert await _status(seller) == 401
+    assert (await _known(seller.session_id))[0] == b"revoked"
 
 
 async def test_who_looked_before_a_revocation_and_writes_after_it_changes_nothing(seller: Seller, monkeypatch: pytest.MonkeyPatch) -> None:
