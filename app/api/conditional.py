@@ -1,7 +1,7 @@
 """Reads that are answered with "as before": `ETag`, `If-None-Match` and 304 (RFC 9110, sections 8.8.3, 13.1.2 and 15.4.5).
 
-A handler with `opt={"conditional": True}` has it. The tag is a hash of the answer's bytes, so it is right whatever the answer depends on; what is spared
-is the way to the caller, and the caller's own work.
+A handler with `opt={"conditional": True}` has it. The tag is a hash of the answer's bytes, so it is right whatever the answer depends on; what is
+spared is the way to the caller, and the caller's own work.
 """
 
 import hashlib
