@@ -28,15 +28,17 @@ STAGES_RU = {"products": "товары", "prices": "цены", "stocks": "ост
 def rejected(language: str, marketplace: Marketplace) -> str:
     """The marketplace no longer takes the key."""
     if language == "ru":
-        return f"{_name(marketplace)} больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту."
-    return f"{_name(marketplace)} no longer accepts the key. Make a new one in its cabinet and send it to the bot."
+        return f"{_name(marketplace)} больше не принимает ключ. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
+    return f"{_name(marketplace)} no longer accepts the key. Make a new one in its cabinet and ask the bot for a link to hand it over."
 
 
 def expired(language: str, marketplace: str, ended_on: date) -> str:
     """The key's own end has come."""
     if language == "ru":
-        return f"Срок ключа {_name(marketplace)} истёк {ended_on:%d.%m.%Y}. Создайте новый в личном кабинете и отправьте его боту."
-    return f"The key for {_name(marketplace)} ended on {ended_on}. Make a new one in its cabinet and send it to the bot."
+        return f"Срок ключа {_name(marketplace)} истёк {ended_on:%d.%m.%Y}. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
+    return (
+        f"The key for {_name(marketplace)} ended on {ended_on}. Make a new one in its cabinet and ask the bot for a link to hand it over."
+    )
 
 
 def expiring(language: str, marketplace: str, ends_on: date, days_left: int) -> str:
@@ -44,11 +46,9 @@ def expiring(language: str, marketplace: str, ends_on: date, days_left: int) -> 
     if language == "ru":
         return (
             f"Ключ {_name(marketplace)} действует до {ends_on:%d.%m.%Y}, осталось дней: {days_left}. "
-            "Создайте новый в личном кабинете и отправьте его боту."
+            "Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
         )
-    return (
-        f"The key for {_name(marketplace)} ends on {ends_on}, days left: {days_left}. Make a new one in its cabinet and send it to the bot."
-    )
+    return f"The key for {_name(marketplace)} ends on {ends_on}, days left: {days_left}. Make a new one in its cabinet and ask the bot for a link to hand it over."
 
 
 def shared(language: str, marketplace: Provider | Marketplace) -> str:

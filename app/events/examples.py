@@ -117,7 +117,7 @@ _PAYLOADS: tuple[Payload, ...] = (
         telegram_user_ids=[_TELEGRAM_USER_ID],
         provider="wildberries",
         detail="The marketplace rejected the key.",
-        message="Wildberries больше не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
+        message="Wildberries больше не принимает ключ. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его.",
     ),
     CredentialsExpiring(
         tenant_id=_TENANT_ID,
@@ -125,7 +125,7 @@ _PAYLOADS: tuple[Payload, ...] = (
         provider="ozon",
         days_left=7,
         expires_at=datetime(2026, 11, 29, 9, 30, tzinfo=UTC),
-        message="Ключ Ozon действует до 29.11.2026, осталось дней: 7. Создайте новый в личном кабинете и отправьте его боту.",
+        message="Ключ Ozon действует до 29.11.2026, осталось дней: 7. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его.",
     ),
     CredentialsShared(
         tenant_id=_TENANT_ID,

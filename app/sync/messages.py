@@ -21,9 +21,9 @@ MOST_ORDERS_LENGTH = 200
 
 # Where an error has no Russian words of its own. What is not here is for support, in English.
 REASONS_RU = {
-    "credentials_rejected": "Маркетплейс не принимает ключ. Создайте новый в личном кабинете и отправьте его боту.",
-    "credentials_missing": "Ключ не задан: отправьте его боту.",
-    "credentials_unreadable": "Ключ не удаётся прочитать: отправьте его боту ещё раз.",
+    "credentials_rejected": "Маркетплейс не принимает ключ. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его.",
+    "credentials_missing": "Ключ не задан: попросите у бота ссылку, чтобы передать его.",
+    "credentials_unreadable": "Ключ не удаётся прочитать: попросите у бота ссылку, чтобы передать его ещё раз.",
     "scope_missing": "У ключа нет нужной категории: создайте новый и отметьте её.",
     "marketplace_rate_limited": "Маркетплейс просит подождать. Мы продолжим сами, когда он разрешит.",
     "marketplace_report_not_ready": "Маркетплейс ещё готовит отчёт. Мы заберём его сами.",

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -471,3 +472,14 @@ async def test_a_method_that_the_page_has_not_repeats_no_token(shop: Shop, metho
 
     assert answer.status_code == 405
     assert path.removeprefix("/connect/") not in answer.text
+
+
+@pytest.mark.parametrize("provider", [Provider.WILDBERRIES, Provider.OZON])
+def test_the_guide_names_the_cabinets_menus_as_the_page_does(provider: Provider):
+    guide = (Path(__file__).parents[2] / "docs/marketplaces.md").read_text()
+
+    for words in (RU, EN):
+        [step] = [step for step in words.steps[provider] if "→" in step]
+        menus = re.findall(r"[«“](.+?)[»”]", step)
+        assert len(menus) == 2
+        assert f"*{' → '.join(menus)}*" in guide
