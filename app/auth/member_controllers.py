@@ -71,7 +71,9 @@ class MemberController(Controller):
         response_headers=[ResponseHeader(name="Location", description="Where the member can be changed.", documentation_only=True)],
     )
     async def add_member(self, caller: NamedDependency[Caller], data: JSONBody[MemberIn]) -> Response[MemberOut]:
-        """By `email` alone a user who exists; by `email` and `password` a new one, who should change the password; by `telegram_user_id` whoever has that account."""
+        """By `email` alone a user who exists; by `email` and `password` a new one, who should change the password; by `telegram_user_id` whoever has that account.
+        A tenant has 100 members at most, and a user is a member of 100 tenants at most.
+        """
         member = await members.add_member(caller, data)
         return Response(member, status_code=201, headers={"Location": f"/api/v1/tenants/me/users/{member.id}"})
 
