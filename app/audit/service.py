@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from app.audit.deeds import Deed
 from app.database import Connection
 from app.ids import new_id
 
@@ -23,14 +24,13 @@ RECORD = """
 
 
 async def record(
-    connection: Connection, tenant_id: UUID | None, actor: str, action: str, facts: Mapping[str, object] | None = None
+    connection: Connection, tenant_id: UUID | None, actor: str, action: Deed, facts: Mapping[str, object] | None = None
 ) -> None:
     """Add an entry to the tenant's log, with the id and the address of the present request.
 
     Args:
         tenant_id: None for a deed that concerns no tenant, or an erased one; then in `system_scope()`.
         actor: `user:<id>`, `service:<id>`, `operator` or `system`.
-        action: `subject.verb`, at most 50 characters.
         facts: what a reader needs to know besides; never a secret.
     """
     await connection.execute(

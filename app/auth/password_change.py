@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.api.roles import Caller
+from app.audit.deeds import Deed
 from app.audit.service import caller_address, record
 from app.auth.attempts import begin_attempt, forget_attempts
 from app.auth.passwords import hash_password, verify_password
@@ -58,7 +59,7 @@ async def change_password(caller: Caller, data: PasswordChangeIn) -> None:
     await announce_revocations(ended)
 
 
-async def confirm_password(caller: Caller, user: Any, given: Secret, field: str, failure: str) -> None:
+async def confirm_password(caller: Caller, user: Any, given: Secret, field: str, failure: Deed) -> None:
     """Go on only where it is the user's password; each try counts as one to sign in.
 
     Args:

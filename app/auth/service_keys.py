@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from app.api.roles import ServiceCaller
+from app.audit.deeds import Deed
 from app.audit.service import record
 from app.auth.liveness import announce_revocation
 from app.database import Connection, system_scope
@@ -235,5 +236,5 @@ async def announce_revocations(session_ids: list[UUID]) -> None:
         await announce_revocation(session_id)
 
 
-async def _note(connection: Connection, action: str, key_id: UUID, name: str, **facts: int) -> None:
+async def _note(connection: Connection, action: Deed, key_id: UUID, name: str, **facts: int) -> None:
     await record(connection, None, "operator", action, {"service_key_id": key_id, "name": name, **facts})

@@ -10,6 +10,7 @@ import structlog
 
 from app.api.pagination import PageOut, decode_cursor, encode_cursor
 from app.api.roles import Caller, Role
+from app.audit.deeds import Deed
 from app.audit.service import record, subject
 from app.auth.liveness import announce_revocation
 from app.auth.schemas import SessionOut
@@ -238,7 +239,7 @@ def _was_given_out(token: RefreshToken, row: Any | None, secrets: Sequence[Secre
     return known or token.is_ours(secrets)
 
 
-async def _audit(connection: Connection, row: Any, action: str, session_id: UUID) -> None:
+async def _audit(connection: Connection, row: Any, action: Deed, session_id: UUID) -> None:
     user = f"user:{row['user_id']}"
     if row["service_key_id"] is not None:
         subject.set(user)

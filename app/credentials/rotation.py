@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from app.audit.deeds import Deed
 from app.audit.service import record
 from app.credentials.sealed import KEY_ID, SEALED, SealedColumn, count_by_key
 from app.database import Connection, system_scope
@@ -53,7 +54,7 @@ async def rotate(vault: Vault) -> AsyncIterator[Step]:
             yield await _reseal(vault, column, batch)
 
 
-async def note_rotation(action: str, vault: Vault, facts: dict[str, object]) -> None:
+async def note_rotation(action: Deed, vault: Vault, facts: dict[str, object]) -> None:
     """Write it into the operators' part of the audit log."""
     async with system_scope() as connection:
         await record(connection, None, "operator", action, {"newest_key": vault.newest, **facts})
