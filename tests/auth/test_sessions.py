@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 ChangeSecrets = Callable[[str], None]
 
 
-async def _pass(interval: timedelta) -> None:
+async def let_pass(interval: timedelta) -> None:
     """So much time goes by, as far as login sessions know."""
     async with system_scope() as connection:
         await connection.execute("UPDATE login_sessions SET rotated_at = rotated_at - $1::interval, expires_at = expires_at - $1", interval)
 
 
-def _code(answer: httpx.Response) -> str:
+def code_of(answer: httpx.Response) -> str:
     return f"{answer.status_code} {answer.json().get('code')}"
 
 
@@ -51,7 +51,7 @@ async def test_a_session_that_is_used_never_ends(seller: Seller) -> None:
     token = seller.refresh_token
 
     for _ in range(3):
-        await _pass(timedelta(days=29))
+        await let_pass(timedelta(days=29))
         answer = await seller.refresh(token)
         assert answer.status_code == 200
         token = answer.json()["refresh_token"]
@@ -62,15 +62,15 @@ async def test_a_session_that_is_used_never_ends(seller: Seller) -> None:
 
 
 async def test_a_session_that_nobody_uses_for_30_days_has_expired(seller: Seller) -> None:
-    await _pass(timedelta(days=30))
+    await let_pass(timedelta(days=30))
 
-    assert _code(await seller.refresh()) == "401 refresh_token_expired"
-    assert _code(await seller.refresh()) == "401 refresh_token_expired"
+    assert code_of(await seller.refresh()) == "401 refresh_token_expired"
+    assert code_of(await seller.refresh()) == "401 refresh_token_expired"
 
 
 async def test_a_retry_within_ten_seconds_gets_what_the_lost_answer_held(seller: Seller) -> None:
     lost = (await seller.refresh()).json()
-    await _pass(timedelta(seconds=8))
+    await let_pass(timedelta(seconds=8))
 
     retried = await seller.refresh()
 
@@ -81,23 +81,23 @@ async def test_a_retry_within_ten_seconds_gets_what_the_lost_answer_held(seller:
 
 async def test_retries_do_not_lengthen_the_time_for_retries(seller: Seller) -> None:
     await seller.refresh()
-    await _pass(timedelta(seconds=6))
+    await let_pass(timedelta(seconds=6))
     await seller.refresh()
-    await _pass(timedelta(seconds=6))
+    await let_pass(timedelta(seconds=6))
 
-    assert _code(await seller.refresh()) == "401 refresh_token_reused"
+    assert code_of(await seller.refresh()) == "401 refresh_token_reused"
 
 
 async def test_a_replaced_token_used_later_ends_the_whole_session_at_once(seller: Seller) -> None:
     pair = (await seller.refresh()).json()
     assert (await seller.get("/auth/me")).status_code == 200
-    await _pass(timedelta(seconds=11))
+    await let_pass(timedelta(seconds=11))
 
     answer = await seller.refresh()
 
-    assert _code(answer) == "401 refresh_token_reused"
+    assert code_of(answer) == "401 refresh_token_reused"
     assert (await seller.get("/auth/me")).status_code == 401
-    assert _code(await seller.refresh(pair["refresh_token"])) == "401 refresh_token_invalid"
+    assert code_of(await seller.refresh(pair["refresh_token"])) == "401 refresh_token_invalid"
     async with system_scope():
         entries = await AuditEntry.select().where(AuditEntry.action == "session.reuse_detected")
     assert [entry["tenant_id"] for entry in entries] == [seller.tenant_id]
@@ -109,8 +109,8 @@ async def test_a_token_two_generations_old_is_a_replaced_one_even_within_ten_sec
 
     answer = await seller.refresh()
 
-    assert _code(answer) == "401 refresh_token_reused"
-    assert _code(await seller.refresh(third)) == "401 refresh_token_invalid"
+    assert code_of(answer) == "401 refresh_token_reused"
+    assert code_of(await seller.refresh(third)) == "401 refresh_token_invalid"
 
 
 async def test_knowing_a_sessions_id_ends_nothing(seller: Seller) -> None:
@@ -118,7 +118,7 @@ async def test_knowing_a_sessions_id_ends_nothing(seller: Seller) -> None:
 
     answer = await seller.refresh(made_up)
 
-    assert _code(answer) == "401 refresh_token_invalid"
+    assert code_of(answer) == "401 refresh_token_invalid"
     assert (await seller.get("/auth/me")).status_code == 200
     assert (await seller.refresh()).status_code == 200
 
@@ -127,7 +127,7 @@ async def test_a_token_of_a_session_that_does_not_exist_is_invalid(seller: Selle
     sealed = RefreshToken.first(new_id(), get_settings().jwt_secrets).text()
 
     for text in (sealed, seller.access_token, "x"):
-        assert _code(await seller.refresh(text)) == "401 refresh_token_invalid"
+        assert code_of(await seller.refresh(text)) == "401 refresh_token_invalid"
 
 
 async def test_two_refreshes_at_once_get_one_and_the_same_successor(seller: Seller) -> None:
@@ -140,11 +140,11 @@ async def test_two_refreshes_at_once_get_one_and_the_same_successor(seller: Sell
 
 async def test_a_replaced_token_used_twice_at_once_is_refused_twice_and_noted_once(seller: Seller) -> None:
     await seller.refresh()
-    await _pass(timedelta(seconds=11))
+    await let_pass(timedelta(seconds=11))
 
     answers = await asyncio.gather(*(seller.refresh() for _ in range(4)))
 
-    assert sorted(_code(answer) for answer in answers) == ["401 refresh_token_invalid"] * 3 + ["401 refresh_token_reused"]
+    assert sorted(code_of(answer) for answer in answers) == ["401 refresh_token_invalid"] * 3 + ["401 refresh_token_reused"]
     async with system_scope():
         assert await AuditEntry.count().where(AuditEntry.action == "session.reuse_detected") == 1
 
@@ -152,7 +152,7 @@ async def test_a_replaced_token_used_twice_at_once_is_refused_twice_and_noted_on
 async def test_after_signing_out_there_is_nothing_to_refresh(seller: Seller) -> None:
     await seller.logout()
 
-    assert _code(await seller.refresh()) == "401 refresh_token_invalid"
+    assert code_of(await seller.refresh()) == "401 refresh_token_invalid"
 
 
 async def test_a_refresh_sees_the_role_that_the_user_has_now(seller: Seller) -> None:
@@ -168,14 +168,14 @@ async def test_a_user_who_was_removed_from_the_tenant_can_not_refresh(seller: Se
     async with system_scope() as connection:
         await connection.execute("DELETE FROM memberships")
 
-    assert _code(await seller.refresh()) == "401 refresh_token_invalid"
+    assert code_of(await seller.refresh()) == "401 refresh_token_invalid"
 
 
 async def test_an_erased_tenant_takes_its_sessions_along(seller: Seller) -> None:
     async with system_scope() as connection:
         await connection.execute("DELETE FROM tenants")
 
-    assert _code(await seller.refresh()) == "401 refresh_token_invalid"
+    assert code_of(await seller.refresh()) == "401 refresh_token_invalid"
     assert (await seller.get("/auth/me")).status_code == 401
 
 
@@ -194,4 +194,4 @@ async def test_theft_shows_after_a_change_of_the_signing_secret_too(seller: Sell
     second = (await seller.refresh()).json()["refresh_token"]
     await seller.refresh(second)
 
-    assert _code(await seller.refresh()) == "401 refresh_token_reused"
+    assert code_of(await seller.refresh()) == "401 refresh_token_reused"
