@@ -80,15 +80,15 @@ def spreadsheet_advice(language: str, *, has_sheet: bool, has_account: bool) -> 
         case True, True, True:
             return "Откройте таблицу для сервисного аккаунта: «Поделиться» → его адрес (client_email) → «Редактор»."
         case True, False, _:
-            return "Не хватает таблицы: пришлите её адрес."
+            return "Не хватает таблицы: укажите её адрес."
         case True, _, _:
-            return "Не хватает ключа сервисного аккаунта: пришлите файл JSON из Google Cloud."
+            return "Не хватает ключа сервисного аккаунта: нужен файл JSON из Google Cloud."
         case _, True, True:
             return "Share the spreadsheet with the service account: “Share” → its address (client_email) → “Editor”."
         case _, False, _:
-            return "The spreadsheet is missing: send its address."
+            return "The spreadsheet is missing: give its address."
         case _:
-            return "The service account's key is missing: send the JSON file from Google Cloud."
+            return "The service account's key is missing: give the JSON file from Google Cloud."
 
 
 def interval_note(language: str, marketplace: Marketplace, least_minutes: int) -> str:
