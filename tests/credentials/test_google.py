@@ -135,7 +135,7 @@ async def test_a_part_that_is_not_given_stays(shop: Shop):
     assert (stored.sheet_id, stored.account.client_email) == (other, EMAIL)
     assert (alone["masked"], alone["advice"]) == (
         "1BxiMVs0…upms",
-        "Не хватает ключа сервисного аккаунта: пришлите файл JSON из Google Cloud.",
+        "Не хватает ключа сервисного аккаунта: нужен файл JSON из Google Cloud.",
     )
     assert (await told(shop, "google"))["masked"] == "stocks@my-shop"
 
