@@ -133,10 +133,7 @@ async def test_a_part_that_is_not_given_stays(shop: Shop):
 
     stored = await get_google_credentials(shop.tenant_id)
     assert (stored.sheet_id, stored.account.client_email) == (other, EMAIL)
-    assert (alone["masked"], alone["advice"]) == (
-        "1BxiMVs0…upms",
-        "Не хватает ключа сервисного аккаунта: нужен файл JSON из Google Cloud.",
-    )
+    assert (alone["masked"], alone["advice"]) == ("1BxiMVs0…upms", "Не хватает ключа сервисного аккаунта: нужен файл JSON из Google Cloud.")
     assert (await told(shop, "google"))["masked"] == "stocks@my-shop"
 
 
