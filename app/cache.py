@@ -145,7 +145,7 @@ class RedisCache:
         self.default_ttl = default_ttl
         self._redis = open_redis(redis_url, max_connections=max_connections)
         # What is looked up for each request; its own connection, since values may be large, and only those who read others wait for them.
-        self._values = Multiplexer(self._redis)
+        self._values = Multiplexer(redis_url)
         self._set = self._redis.register_script(_SET)
         self._begin = self._redis.register_script(_BEGIN)
         self._finish = self._redis.register_script(_FINISH)

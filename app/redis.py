@@ -59,7 +59,7 @@ def start_redis(url: str) -> Redis:
     if _redis is not None:
         raise RuntimeError("Redis is already open in this process.")
     _redis = open_redis(url)
-    _multiplexer = Multiplexer(_redis)
+    _multiplexer = Multiplexer(url)
     return _redis
 
 

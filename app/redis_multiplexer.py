@@ -15,8 +15,7 @@ from time import monotonic
 from typing import Any, Final, cast
 
 import hiredis
-from redis.asyncio import Redis
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError, NoScriptError, RedisError, ResponseError, TimeoutError
 
 CONNECT_TIMEOUT_S: Final = 0.5
@@ -41,11 +40,11 @@ class Multiplexer:
     """Connects when first used, and again after the connection is lost. Nothing is asked twice: a command whose connection was lost may have been carried out.
 
     Args:
-        redis: whose server, password, database and certificates are meant; none of its connections is used.
+        url: `redis://`, `rediss://` or `unix://`, with what redis-py reads from it: account, database, certificates.
     """
 
-    def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
+    def __init__(self, url: str) -> None:
+        self._place: Any = ConnectionPool.from_url(url).make_connection()
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
         self._had_none = False
@@ -103,7 +102,7 @@ class Multiplexer:
             self._had_none = True
 
     async def _connect(self) -> "_Connection":
-        place: Any = self._redis.connection_pool.make_connection()
+        place = self._place
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             connection = await _open(place)
             try:

@@ -4,18 +4,16 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from app.redis import REDIS_ERRORS, get_multiplexer, get_redis, open_redis, start_redis, stop_redis
 from app.redis_multiplexer import Multiplexer, Script
 from tests.redis_server import RedisServer
+from tests.webhooks.receiver import Certificate
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +29,16 @@ async def multiplexer(server: RedisServer) -> AsyncIterator[Multiplexer]:
     start_redis(server.url)
     yield get_multiplexer()
     await stop_redis()
+
+
+@asynccontextmanager
+async def multiplexer_at(url: str) -> AsyncIterator[Multiplexer]:
+    """One of the test's own."""
+    multiplexer = Multiplexer(url)
+    yield multiplexer
+    await multiplexer.close()
+    # asyncio closes a socket in the turn behind.
+    await asyncio.sleep(0)
 
 
 async def hang(multiplexer: Multiplexer, server: RedisServer) -> None:
@@ -135,23 +143,22 @@ async def test_a_pause_of_our_own_is_not_taken_for_a_server_that_hangs(multiplex
 
 
 async def test_where_nobody_listens_all_who_ask_are_told_and_one_connection_was_tried(tmp_path: Path):
-    async with open_redis(f"unix://{tmp_path}/nobody") as redis:
-        multiplexer = Multiplexer(redis)
-
+    async with multiplexer_at(f"unix://{tmp_path}/nobody") as multiplexer:
         answers = await asyncio.gather(*(multiplexer.execute("PING") for _ in range(20)), return_exceptions=True)
 
-        assert len({id(answer) for answer in answers}) == 1
-        assert isinstance(answers[0], REDIS_ERRORS)
+    assert len({id(answer) for answer in answers}) == 1
+    assert isinstance(answers[0], REDIS_ERRORS)
 
 
 async def test_a_server_that_takes_the_connection_and_says_nothing_costs_a_moment(server: RedisServer):
     server.freeze()
-    async with open_redis(server.url.replace("unix://", "unix://:secret@")) as redis:
-        began_at = time.monotonic()
-        with pytest.raises(REDIS_ERRORS):
-            await Multiplexer(redis).execute("PING")
+    began_at = time.monotonic()
 
-        assert time.monotonic() - began_at < 2
+    async with multiplexer_at(server.url.replace("unix://", "unix://:secret@")) as multiplexer:
+        with pytest.raises(REDIS_ERRORS):
+            await multiplexer.execute("PING")
+
+    assert time.monotonic() - began_at < 2
 
 
 async def test_what_is_no_answer_of_redis_ends_the_connection(tmp_path: Path):
@@ -161,9 +168,9 @@ async def test_what_is_no_answer_of_redis_ends_the_connection(tmp_path: Path):
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_unix_server(babble, tmp_path / "s"), open_redis(f"unix://{tmp_path}/s") as redis:
+    async with await asyncio.start_unix_server(babble, tmp_path / "s"), multiplexer_at(f"unix://{tmp_path}/s") as multiplexer:
         with pytest.raises(ConnectionError):
-            await Multiplexer(redis).execute("PING")
+            await multiplexer.execute("PING")
 
 
 @pytest.mark.parametrize("user", ["", "reader"], ids=["password", "user and password"])
@@ -171,28 +178,26 @@ async def test_password_and_database_of_the_address_are_given(server: RedisServe
     async with open_redis(server.url) as redis:
         await redis.execute_command("ACL", "SETUSER", user or "default", "on", ">secret word", "~*", "&*", "+@all")
         await redis.execute_command("ACL", "SETUSER", "default", "resetpass", ">secret word")
-    async with open_redis(f"unix://{user}:secret%20word@{server.url.removeprefix('unix://')}?db=3") as redis:
-        multiplexer = Multiplexer(redis)
-
+    url = f"unix://{user}:secret%20word@{server.url.removeprefix('unix://')}?db=3"
+    async with open_redis(url) as redis, multiplexer_at(url) as multiplexer:
         await multiplexer.execute("SET", "k", "in the third")
 
         assert await redis.get("k") == b"in the third"
         assert await multiplexer.execute("DBSIZE") == 1
-        await multiplexer.close()
 
 
 async def test_a_wrong_password_is_told(server: RedisServer):
     async with open_redis(server.url) as redis:
         await redis.execute_command("CONFIG", "SET", "requirepass", "right")
-    async with open_redis(server.url.replace("unix://", "unix://:wrong@")) as redis:
+
+    async with multiplexer_at(server.url.replace("unix://", "unix://:wrong@")) as multiplexer:
         with pytest.raises(ResponseError, match="WRONGPASS"):
-            await Multiplexer(redis).execute("PING")
+            await multiplexer.execute("PING")
 
 
 async def test_tls_is_spoken_and_the_certificate_is_looked_at(server: RedisServer, tmp_path: Path):
-    certificate = make_certificate(tmp_path)
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate)
+    certificate = Certificate("localhost")
+    (tmp_path / "roots.pem").write_bytes(certificate.pem)
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_unix_connection(server.url.removeprefix("unix://"))
@@ -202,35 +207,9 @@ async def test_tls_is_spoken_and_the_certificate_is_looked_at(server: RedisServe
         writer.close()
         there_writer.close()
 
-    async with await asyncio.start_server(relay, "127.0.0.1", 0, ssl=tls) as proxy:
-        port = proxy.sockets[0].getsockname()[1]
-        async with (
-            open_redis(f"rediss://localhost:{port}?ssl_ca_certs={certificate}") as trusting,
-            open_redis(f"rediss://localhost:{port}") as strict,
-        ):
-            multiplexer = Multiplexer(trusting)
-
-            assert await multiplexer.execute("ECHO", "here") == b"here"
+    async with await asyncio.start_server(relay, "127.0.0.1", 0, ssl=certificate.server_context()) as proxy:
+        url = f"rediss://localhost:{proxy.sockets[0].getsockname()[1]}"
+        async with multiplexer_at(f"{url}?ssl_ca_certs={tmp_path}/roots.pem") as trusting, multiplexer_at(url) as strict:
+            assert await trusting.execute("ECHO", "here") == b"here"
             with pytest.raises(ssl.SSLCertVerificationError):
-                await Multiplexer(strict).execute("PING")
-            await multiplexer.close()
-
-
-def make_certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return file
+                await strict.execute("PING")

@@ -38,7 +38,7 @@ from app.marketplaces.errors import MarketplaceDown, MarketplaceError, RateLimit
 from app.marketplaces.exchange import Answer, Call
 from app.marketplaces.local_budgets import LocalBudgets, Size, Turn
 from app.observability import metrics
-from app.redis import REDIS_ERRORS, open_redis
+from app.redis import REDIS_ERRORS
 from app.redis_multiplexer import Multiplexer, Script
 from app.settings import Settings
 
@@ -138,8 +138,7 @@ class SharedLimits:
 
     def __init__(self, redis_url: str) -> None:
         """Connects when first used."""
-        self._redis = open_redis(redis_url)
-        self._multiplexer = Multiplexer(self._redis)
+        self._multiplexer = Multiplexer(redis_url)
         self._local = LocalBudgets()
         self._away_until = 0.0
 
@@ -192,7 +191,6 @@ class SharedLimits:
 
     async def aclose(self) -> None:
         await self._multiplexer.close()
-        await self._redis.aclose()
 
     async def _ask_for_turn(self, call: Call, permit: Permit | None) -> Permit:
         size, patience = _size(call), _us(call.patience_s)

@@ -282,7 +282,7 @@ async def test_a_certificate_that_nobody_trusts_ends_the_call_before_the_key_is_
 
 async def test_an_operator_may_name_whose_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     certificate = Certificate("localhost")
-    (tmp_path / "roots.pem").write_bytes(certificate._pem)
+    (tmp_path / "roots.pem").write_bytes(certificate.pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
 
     async with receiver_on(tls=certificate.server_context()) as marketplace, make_http_client() as http:

@@ -104,21 +104,21 @@ class Certificate:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(key, SHA256())
         )
-        self._pem = certificate.public_bytes(Encoding.PEM)
+        self.pem = certificate.public_bytes(Encoding.PEM)
         self._key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self.asked_names: list[str | None] = []
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.NamedTemporaryFile() as file:
-            Path(file.name).write_bytes(self._pem + self._key_pem)
+            Path(file.name).write_bytes(self.pem + self._key_pem)
             context.load_cert_chain(file.name)
         context.sni_callback = lambda _socket, name, _context: self.asked_names.append(name)
         return context
 
     def client_context(self) -> ssl.SSLContext:
         """Trusts this certificate alone."""
-        return ssl.create_default_context(cadata=self._pem.decode())
+        return ssl.create_default_context(cadata=self.pem.decode())
 
 
 def _general_name(host: str) -> x509.GeneralName:
