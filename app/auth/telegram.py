@@ -11,20 +11,16 @@ from app.auth.linking import ADD_LINK, HOLD_GIVEN_KEY
 from app.auth.schemas import SignedInOut, TelegramSignInIn, WebAppSignInIn
 from app.auth.service import JOIN, USER, sign_in
 from app.auth.sessions import Device
+from app.auth.tenancies import MADE_BY_USER
 from app.database import Connection, system_scope
 from app.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated
 from app.ids import new_id
 from app.settings import get_settings
 from app.tenants.service import create_tenant
 
-# Its eldest member made the tenant. Where no tenant is named, a seller must not land in one that somebody else let the seller into: anybody may add anybody,
-# and would have the seller's keys in a tenant of his own.
-MADE_BY_USER = """
-    NOT EXISTS (SELECT FROM memberships AS other WHERE other.tenant_id = membership.tenant_id
-                   AND (other.created_at, other.id) < (membership.created_at, membership.id))
-"""
-
-# The locks, which an unlinking waits for: it ends every session of the link, and none is opened behind its back. First the tenant, as its erasure does.
+# Where no tenant is named, a seller must not land in one that somebody else let the seller into: anybody may add anybody, and would have the seller's keys in a
+# tenant of his own. The locks are those that an unlinking waits for: it ends every session of the link, and none is opened behind its back. First the tenant, as
+# its erasure does.
 FIND_SELLER = f"""
     SELECT {USER}, membership.tenant_id
       FROM users

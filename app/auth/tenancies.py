@@ -20,7 +20,16 @@ from app.tenants.schemas import TenantOut
 from app.tenants.service import create_tenant
 
 MAX_TENANTS: Final = 100
-"""Of one user: each is synced on its own."""
+"""That one user makes, since each is synced on its own; and that one is a member of."""
+
+# Its eldest member made the tenant.
+MADE_BY_USER = """
+    NOT EXISTS (SELECT FROM memberships AS other WHERE other.tenant_id = membership.tenant_id
+                   AND (other.created_at, other.id) < (membership.created_at, membership.id))
+"""
+
+# Those that others let the user into don't count: anybody may add anybody, and so could keep a user from having tenants of his own.
+COUNT_MADE = f"SELECT count(*) FROM memberships AS membership WHERE membership.user_id = $1 AND {MADE_BY_USER}"
 
 # For a bot, what it may not act for is as if it weren't there.
 LIST = """
@@ -50,7 +59,7 @@ LIVES = "SELECT revoked_at IS NULL FROM login_sessions WHERE id = $1"
 
 
 class TooManyTenants(Conflict):
-    """The user is a member of as many tenants as one may be."""
+    """The user made, or is a member of, as many tenants as one may."""
 
     code = "too_many_tenants"
     title = "Too many tenants"
@@ -77,8 +86,8 @@ async def add_tenant(caller: Caller, data: TenantIn) -> TenantOut:
         await _hold_key(connection, caller)
         # Two at once take turns, so that they don't pass the limit together.
         await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", caller.user_id)
-        if await connection.fetchval("SELECT count(*) FROM memberships WHERE user_id = $1", caller.user_id) >= MAX_TENANTS:
-            raise TooManyTenants(f"A user is a member of {MAX_TENANTS} tenants at most.")
+        if await connection.fetchval(COUNT_MADE, caller.user_id) >= MAX_TENANTS:
+            raise TooManyTenants(f"A user makes {MAX_TENANTS} tenants at most.")
         tenant = await create_tenant(connection, data.company_name, data.marketplace_type)
         await connection.execute(JOIN, new_id(), tenant.id, caller.user_id, Role.OWNER)
         if caller.service_key_id is not None:

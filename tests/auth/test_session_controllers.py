@@ -163,6 +163,17 @@ async def test_a_user_has_so_many_tenants_at_most(seller: Seller, monkeypatch: p
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
 
 
+async def test_nobody_is_kept_from_a_tenant_of_his_own_by_who_adds_him_to_others(
+    seller: Seller, rival: Seller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.auth.tenancies.MAX_TENANTS", 2)
+    added = await rival.call("POST", "/tenants/me/users", {"email": seller.email, "role": "owner"})
+
+    made = await seller.call("POST", "/tenants", {"company_name": "Second", "marketplace_type": "ozon"})
+
+    assert (added.status_code, made.status_code) == (201, 201)
+
+
 async def test_a_bot_reaches_what_it_acts_for_and_nothing_else_of_its_seller(client: httpx.AsyncClient, seller: Seller) -> None:
     bot = await Bot.make(client)
     async with system_scope() as connection:
