@@ -24,31 +24,29 @@ BOXES = {
 }
 STAGES_RU = {"products": "товары", "prices": "цены", "stocks": "остатки", "orders": "заказы"}
 
+NEW_KEY_RU = "Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
+NEW_KEY_EN = "Make a new one in its cabinet and ask the bot for a link to hand it over."
+
 
 def rejected(language: str, marketplace: Marketplace) -> str:
     """The marketplace no longer takes the key."""
     if language == "ru":
-        return f"{_name(marketplace)} больше не принимает ключ. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
-    return f"{_name(marketplace)} no longer accepts the key. Make a new one in its cabinet and ask the bot for a link to hand it over."
+        return f"{_name(marketplace)} больше не принимает ключ. {NEW_KEY_RU}"
+    return f"{_name(marketplace)} no longer accepts the key. {NEW_KEY_EN}"
 
 
 def expired(language: str, marketplace: str, ended_on: date) -> str:
     """The key's own end has come."""
     if language == "ru":
-        return f"Срок ключа {_name(marketplace)} истёк {ended_on:%d.%m.%Y}. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
-    return (
-        f"The key for {_name(marketplace)} ended on {ended_on}. Make a new one in its cabinet and ask the bot for a link to hand it over."
-    )
+        return f"Срок ключа {_name(marketplace)} истёк {ended_on:%d.%m.%Y}. {NEW_KEY_RU}"
+    return f"The key for {_name(marketplace)} ended on {ended_on}. {NEW_KEY_EN}"
 
 
 def expiring(language: str, marketplace: str, ends_on: date, days_left: int) -> str:
     """The key's own end is near. Numbers after colons, so that no word has to agree with them."""
     if language == "ru":
-        return (
-            f"Ключ {_name(marketplace)} действует до {ends_on:%d.%m.%Y}, осталось дней: {days_left}. "
-            "Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его."
-        )
-    return f"The key for {_name(marketplace)} ends on {ends_on}, days left: {days_left}. Make a new one in its cabinet and ask the bot for a link to hand it over."
+        return f"Ключ {_name(marketplace)} действует до {ends_on:%d.%m.%Y}, осталось дней: {days_left}. {NEW_KEY_RU}"
+    return f"The key for {_name(marketplace)} ends on {ends_on}, days left: {days_left}. {NEW_KEY_EN}"
 
 
 def shared(language: str, marketplace: Provider | Marketplace) -> str:

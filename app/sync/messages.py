@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
+from app.credentials.messages import NEW_KEY_RU
 from app.errors import StockTrackerError
 from app.events.types import NewOrder, SyncCounts, ThresholdItem
 from app.marketplaces.contract import Marketplace
@@ -21,7 +22,7 @@ MOST_ORDERS_LENGTH = 200
 
 # Where an error has no Russian words of its own. What is not here is for support, in English.
 REASONS_RU = {
-    "credentials_rejected": "Маркетплейс не принимает ключ. Создайте новый в личном кабинете и попросите у бота ссылку, чтобы передать его.",
+    "credentials_rejected": f"Маркетплейс не принимает ключ. {NEW_KEY_RU}",
     "credentials_missing": "Ключ не задан: попросите у бота ссылку, чтобы передать его.",
     "credentials_unreadable": "Ключ не удаётся прочитать: попросите у бота ссылку, чтобы передать его ещё раз.",
     "scope_missing": "У ключа нет нужной категории: создайте новый и отметьте её.",

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from app.credentials.service import confirm_credentials
 from app.database import Connection, tenant_scope
 from app.events.outbox import record
@@ -37,7 +39,7 @@ TOTALS = """
 """
 
 # Each time that a stage came to its end.
-DONE = "SELECT operation, sum(created), sum(updated), sum(archived) FROM sync_logs WHERE run_id = $1 AND tenant_id = $2 GROUP BY operation"
+DONE = "SELECT operation AS name, sum(created)::int AS created, sum(updated)::int AS updated, sum(archived)::int AS archived FROM sync_logs WHERE run_id = $1 AND tenant_id = $2 GROUP BY operation"
 
 
 def status_of(stages: Sequence[StageReport]) -> RunStatus:
@@ -85,11 +87,11 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
     assert totals is not None  # an aggregate gives a row
     low_stock_total = totals["low"]
     done = await _done(connection, lease)
-    products, stocks, orders = (done.get(stage, (0, 0, 0)) for stage in (Stage.PRODUCTS, Stage.STOCKS, Stage.ORDERS))
+    products, stocks, orders = (done.get(stage, StageReport(stage)) for stage in (Stage.PRODUCTS, Stage.STOCKS, Stage.ORDERS))
     counts = SyncCounts(
-        products=ProductCounts(created=products[0], updated=products[1], archived=products[2], total=totals["products"]),
-        stocks=StockCounts(changed=sum(stocks), total_units=totals["units"]),
-        orders=OrderCounts(new=orders[0]),
+        products=ProductCounts(created=products.created, updated=products.updated, archived=products.archived, total=totals["products"]),
+        stocks=StockCounts(changed=stocks.changes, total_units=totals["units"]),
+        orders=OrderCounts(new=orders.created),
     )
     return SyncCompleted(
         tenant_id=lease.tenant_id,
@@ -110,12 +112,10 @@ async def _completed(connection: Connection, lease: Lease, status: RunStatus, du
     )
 
 
-async def _done(connection: Connection, lease: Lease) -> dict[Stage, tuple[int, int, int]]:
-    """How many items the stages of the run created, updated and archived."""
+async def _done(connection: Connection, lease: Lease) -> dict[Stage, StageReport]:
+    """What the stages of the run changed."""
     if lease.attempt == 1:
-        return {stage.name: (stage.created, stage.updated, stage.archived) for stage in lease.stages}
+        return {stage.name: stage for stage in lease.stages}
     # Stages may have been done again, for who asked while the run waited.
-    return {
-        Stage(stage): (created, updated, archived)
-        for stage, created, updated, archived in await connection.fetch(DONE, lease.run_id, lease.tenant_id)
-    }
+    rows = await connection.fetch(DONE, lease.run_id, lease.tenant_id)
+    return {report.name: report for report in (msgspec.convert(dict(row), StageReport) for row in rows)}
