@@ -13,9 +13,7 @@ import pytest
 from app.database import system_scope
 from tests.auth.application import PASSWORD, Bot, Seller
 from tests.auth.test_sessions import code_of, let_pass
-from tests.cli.commands import running
-from tests.cli.test_serve import free_port
-from tests.idempotency.test_processes import ready
+from tests.cli.commands import serving, until_ready
 
 pytestmark = pytest.mark.anyio
 
@@ -26,14 +24,12 @@ Apis = tuple[httpx.AsyncClient, httpx.AsyncClient]
 async def apis(open_database: str, redis_url: str) -> AsyncIterator[Apis]:
     environment = {**os.environ, "DATABASE_URL": open_database, "REDIS_URL": redis_url, "METRICS_ADDRESS": "", "LOG_LEVEL": "warning"}
     async with AsyncExitStack() as opened:
-        ports = [free_port(), free_port()]
-        for port in ports:
-            opened.enter_context(running(environment, "serve", "--port", str(port)))
+        addresses = [opened.enter_context(serving(environment))[1] for _ in range(2)]
         first, second = [
-            await opened.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=20))
-            for port in ports
+            await opened.enter_async_context(httpx.AsyncClient(base_url=f"{address}/api/v1", trust_env=False, timeout=20))
+            for address in addresses
         ]
-        await asyncio.gather(ready(first), ready(second))
+        await asyncio.gather(until_ready(first), until_ready(second))
         yield first, second
 
 

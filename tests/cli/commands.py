@@ -1,10 +1,14 @@
 """The command as an operator runs it."""
 
+import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import httpx
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "app.cli.main")
@@ -35,6 +39,30 @@ def running(environment: dict[str, str], *arguments: str) -> Iterator["subproces
                 process.kill()
     finally:
         process.wait()
+
+
+@contextmanager
+def serving(environment: dict[str, str]) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """An API process, and its address; wait `until_ready`."""
+    port = free_port()
+    with running(environment, "serve", "--port", str(port)) as process:
+        yield process, f"http://127.0.0.1:{port}"
+
+
+async def until_ready(api: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                if (await api.get(api.base_url.copy_with(path="/health/ready"))).is_success:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def read_until(process: "subprocess.Popen[str]", words: str, times: int = 1) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.cli.commands import children_of, read_until, running
-from tests.cli.test_serve import answers, free_port
+from tests.cli.commands import children_of, free_port, read_until, running
+from tests.cli.test_serve import answers
 from tests.embedded.processes import eventually, needs_proc
 
 

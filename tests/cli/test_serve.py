@@ -1,20 +1,13 @@
 """Several processes of one kind: they share the work, and end together in good order."""
 
 import signal
-import socket
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
 
-from tests.cli.commands import children_of, read_until, run, running
+from tests.cli.commands import children_of, free_port, read_until, run, running
 from tests.embedded.processes import eventually, needs_proc
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(url: str) -> bool:

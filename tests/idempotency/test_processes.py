@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from tests.application import Shop
-from tests.cli.commands import running
-from tests.cli.test_serve import free_port
+from tests.cli.commands import serving, until_ready
 from tests.idempotency.asking import ask, code, is_replay, said, webhooks
 from tests.idempotency.severed import SeveredWay
 
@@ -40,24 +39,13 @@ async def apis(open_database: str, redis_url: str) -> AsyncIterator[Apis]:
             clients: list[httpx.AsyncClient] = []
             started: list[subprocess.Popen[str]] = []
             for url in (severed_url, open_database):
-                port = free_port()
-                started.append(processes.enter_context(running(environment | {"DATABASE_URL": url}, "serve", "--port", str(port))))
-                clients.append(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=20))
-            for client in clients:
-                await ready(client)
+                process, api = processes.enter_context(serving(environment | {"DATABASE_URL": url}))
+                started.append(process)
+                clients.append(httpx.AsyncClient(base_url=f"{api}/api/v1", trust_env=False, timeout=20))
+            await asyncio.gather(*(until_ready(client) for client in clients))
             yield Apis(*clients, started[0], way)
             for client in clients:
                 await client.aclose()
-
-
-async def ready(api: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                if (await api.get(api.base_url.copy_with(path="/health/ready"))).is_success:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
 
 
 @pytest.fixture

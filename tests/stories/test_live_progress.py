@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.cli.test_serve import free_port
+from tests.cli.commands import free_port
 from tests.stories.product import PATIENCE_S, ROOT, Product, SellersBot
 
 PRODUCTS = 2000

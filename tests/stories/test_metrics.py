@@ -21,7 +21,7 @@ from app.runs.jobs import WakeWorker
 from app.runs.tables import RunStatus, Stage, Trigger
 from app.settings import load_settings
 from app.webhooks.sender import Failure
-from tests.cli.test_serve import free_port
+from tests.cli.commands import free_port
 from tests.stories.product import PATIENCE_S, Product
 
 # In all of its processes together. Buckets of histograms are series, too.

@@ -9,7 +9,7 @@ from app.observability.metrics import registry
 from app.redis import open_redis
 from app.secret import Secret
 from app.settings import get_settings
-from tests.cli.test_serve import free_port
+from tests.cli.commands import free_port
 from workers.gauges import Gauges
 
 pytestmark = pytest.mark.anyio
